@@ -1,0 +1,46 @@
+"""How one attempt ended. A value, never an exception: a sender that raises has a defect."""
+
+from datetime import timedelta
+
+from msgspec import Struct
+
+
+class Delivered(Struct, frozen=True, gc=False):
+    """The target has it: a PubAck, or a status that counts as success."""
+
+    status_code: int | None = None
+    response_excerpt: str | None = None
+    duplicate: bool = False
+
+
+class Accepted(Struct, frozen=True, gc=False):
+    """A 202 from a target that will call back: the occurrence stays PROCESSING until it does or its time is up."""
+
+    status_code: int = 202
+    response_excerpt: str | None = None
+
+
+class Refused(Struct, frozen=True, gc=False):
+    """The target or our own policy said no for good: no further attempt. `disable` ends the schedule too (410)."""
+
+    error: str
+    status_code: int | None = None
+    response_excerpt: str | None = None
+    disable: bool = False
+
+
+class Unreachable(Struct, frozen=True, gc=False):
+    """The target did not take it this time; another attempt may.
+
+    `retry_after` is what the target asked for. `counts` is False where nothing was really tried (an open circuit, a
+    broker that is away), so that waiting burns no attempt.
+    """
+
+    error: str
+    status_code: int | None = None
+    response_excerpt: str | None = None
+    retry_after: timedelta | None = None
+    counts: bool = True
+
+
+Outcome = Delivered | Accepted | Refused | Unreachable
