@@ -1,0 +1,1 @@
+"""What the platform does, one verb phrase a file: accept, materialise, claim, deliver, record, rescue."""

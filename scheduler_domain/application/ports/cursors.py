@@ -1,0 +1,19 @@
+"""The planner's view of the store: schedules whose next instants are not in the due queue yet."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from scheduler_domain.domain.planning import Cursor, Plan
+
+
+class Cursors(Protocol):
+    async def due_before(self, until: datetime, limit: int) -> Sequence[Cursor]:
+        """Return the cursors with an unplanned instant before `until`, earliest first."""
+
+    async def record_plans(self, plans: Sequence[Plan]) -> int:
+        """Insert what was planned and skipped and move the cursors, in one transaction.
+
+        A cursor that moved or changed since it was read is left alone with all its rows. Returns how many occurrences
+        were inserted.
+        """

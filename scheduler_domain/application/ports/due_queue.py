@@ -1,0 +1,79 @@
+"""The due queue: occurrences that are not finished, leased to one dispatcher at a time (domain/lease.py)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+
+
+class Claimed(Struct, frozen=True, gc=False):
+    """A leased row, with the schedule as it stands now; `definition` is None where the schedule is gone."""
+
+    tenant_id: str
+    schedule_id: UUID
+    id: UUID
+    kind: str
+    revision: int
+    scheduled_for: datetime
+    due_at: datetime
+    start_tag: datetime
+    lease_token: int
+    attempt_count: int
+    is_last: bool
+    schedule_revision: int | None
+    schedule_state: str | None
+    definition: str | None
+
+
+class Ended(Struct, frozen=True, gc=False):
+    """An attempt that ended its occurrence, or the decision that it will not be delivered."""
+
+    claimed: Claimed
+    status: str
+    reason: str | None
+    attempt_count: int
+    fired_at: datetime | None
+    ended_at: datetime
+    duration_ms: int | None
+    status_code: int | None = None
+    error: str | None = None
+    response_excerpt: str | None = None
+    next_due_at: datetime | None = None
+    """When a schedule that runs from completion is due again."""
+    disables: bool = False
+
+
+class Postponed(Struct, frozen=True, gc=False):
+    """An attempt that failed and is tried again at `retry_at`. `counts` False: nothing was tried, no attempt is kept."""
+
+    claimed: Claimed
+    attempt_count: int
+    fired_at: datetime
+    duration_ms: int
+    retry_at: datetime
+    error: str
+    status_code: int | None
+    response_excerpt: str | None
+    counts: bool
+
+
+class DueQueue(Protocol):
+    async def claim(self, limit: int, ahead: timedelta) -> tuple[datetime, Sequence[Claimed]]:
+        """Lease what is due within `ahead`, fairest first; return the database's clock with it."""
+
+    async def renew(self, claimed: Sequence[Claimed]) -> int:
+        """Extend the leases that are still ours; return how many were."""
+
+    async def release(self, claimed: Sequence[Claimed]) -> None:
+        """Give back what was not started, at once claimable by others."""
+
+    async def record_ended(self, ended: Sequence[Ended]) -> int:
+        """Move each to the ledger, fenced by its token; return how many still were ours."""
+
+    async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
+        """Free each until its next attempt, fenced by its token; return how many still were ours."""
+
+

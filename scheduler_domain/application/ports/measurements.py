@@ -1,0 +1,25 @@
+"""What the flow counts about itself. Called per batch, never per occurrence, so measuring costs the hot path nothing."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Measurements(Protocol):
+    def materialised(self, count: int) -> None: ...
+
+    def leading(self, is_leader: bool) -> None: ...
+
+    def claimed(self, batch_size: int) -> None: ...
+
+    def fired(self, lateness_seconds: Sequence[float]) -> None:
+        """Record how long after its due instant each occurrence was first sent."""
+
+    def delivered(self, target: str, outcome: str, seconds: Sequence[float]) -> None:
+        """Record the duration of attempts at targets of one kind that ended alike."""
+
+    def ended(self, status: str, target: str, kind: str, count: int) -> None: ...
+
+    def fenced(self, count: int) -> None:
+        """Count outcomes that were dropped because the lease was lost."""
+
+    def backlog(self, due_count: int, oldest_due_age_seconds: float) -> None: ...
