@@ -123,14 +123,15 @@ CREATE TABLE attempt (
 ) PARTITION BY RANGE (occurrence_id)
 """
 
-# A running dispatcher, and how many revocations it has obeyed.
+# A running dispatcher, and which of the recent revocations it has obeyed. A list, not a high-water mark: sequences
+# are drawn before they commit, so a lower one can become visible after a higher one was obeyed.
 DISPATCHER = """
 CREATE TABLE dispatcher (
-  id              integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  name            text NOT NULL,
-  started_at      timestamptz NOT NULL DEFAULT now(),
-  heartbeat_at    timestamptz NOT NULL DEFAULT now(),
-  obeyed_sequence bigint NOT NULL DEFAULT 0
+  id           integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name         text NOT NULL,
+  started_at   timestamptz NOT NULL DEFAULT now(),
+  heartbeat_at timestamptz NOT NULL DEFAULT now(),
+  obeyed       bigint[] NOT NULL DEFAULT '{}'
 )
 """
 
@@ -222,7 +223,7 @@ GRANTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON schedule, schedule_cursor, due_queue, idempotent_request TO scheduler_app",
     "GRANT SELECT, INSERT, DELETE ON ledger, attempt TO scheduler_app",
     "GRANT SELECT, INSERT ON revocation TO scheduler_app",
-    "GRANT SELECT (id, heartbeat_at, obeyed_sequence) ON dispatcher TO scheduler_app",
+    "GRANT SELECT (id, heartbeat_at, obeyed) ON dispatcher TO scheduler_app",
     "GRANT SELECT ON schedule, schedule_cursor TO scheduler_dispatch",
     "GRANT UPDATE (state, state_reason, resume_at, version, updated_at) ON schedule TO scheduler_dispatch",
     "GRANT UPDATE (next_fire_at, checkpoint, run_count, caught_up_count, tzdata) ON schedule_cursor"
