@@ -16,7 +16,7 @@ from scheduler_domain.domain.errors import ConfigurationError
 
 _SHORTEST_SECRET = 32  # bytes: RFC 7518 section 3.2 asks for a key as long as the hash
 _KEY_PREFIXES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
-_CREDENTIALS = re.compile(r"(?<=://)(?:([^/:@]*):)?[^/]*(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)(?:([^/:@]*):)?.*(?=@)", re.DOTALL)
 _PASSWORD_PARAMETER = re.compile(r"(?<=[?&]password=)[^&]*")
 
 Value = TypeVar("Value")
@@ -293,7 +293,7 @@ def _one_of(word: str, words: tuple[str, ...]) -> str:
 
 
 def _looks_like_a_key(value: str) -> bool:
-    """Tell a key file from a secret: whoever knows a public key could sign with it as if it were one (RFC 8725, 3.1)."""
+    """Tell a key from a secret: whoever knows a public key could sign with it as if it were secret (RFC 8725, 3.1)."""
     if "-----BEGIN" in value or value.lstrip().startswith(_KEY_PREFIXES):
         return True
     try:
