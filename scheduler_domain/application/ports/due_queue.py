@@ -22,6 +22,7 @@ class Claimed(Struct, frozen=True, gc=False):
     start_tag: datetime
     lease_token: int
     attempt_count: int
+    was_tried: bool
     is_last: bool
     schedule_revision: int | None
     schedule_state: str | None
@@ -61,11 +62,14 @@ class Postponed(Struct, frozen=True, gc=False):
 
 
 class DueQueue(Protocol):
-    async def claim(self, limit: int, ahead: timedelta) -> tuple[datetime, Sequence[Claimed]]:
-        """Lease what is due within `ahead`, fairest first; return the database's clock with it."""
+    async def claim(self, limit: int, ahead: timedelta, from_tag: datetime | None) -> Sequence[Claimed]:
+        """Lease what is due within `ahead`, in start-tag order from `from_tag`; None looks at everything.
 
-    async def renew(self, claimed: Sequence[Claimed]) -> int:
-        """Extend the leases that are still ours; return how many were."""
+        Leases that ran out are found by looking at everything.
+        """
+
+    async def renew(self, claimed: Sequence[Claimed]) -> set[UUID]:
+        """Extend the leases that are still ours; return their occurrences."""
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
         """Give back what was not started, at once claimable by others."""

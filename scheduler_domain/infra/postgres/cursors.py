@@ -1,0 +1,69 @@
+"""Planning in PostgreSQL: read cursors, write what was planned and the moved cursors in one statement."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
+from scheduler_domain.infra.postgres.statements import statement
+
+_decode_rule = msgspec.json.Decoder(PlanningRule).decode
+
+
+class PostgresCursors:
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def due_before(self, until: datetime, limit: int) -> Sequence[Cursor]:
+        rows = await self._pool.fetch(statement("cursors_due"), until, limit)
+        return [
+            Cursor(tenant_id, schedule_id, revision, _decode_rule(rule), created_at, next_fire_at, *counters)
+            for tenant_id, schedule_id, revision, rule, created_at, next_fire_at, *counters in rows
+        ]
+
+    async def record_plans(self, plans: Sequence[Plan]) -> int:
+        """See the port. A schedule that ends without a last occurrence to deliver is completed in the same transaction."""
+        ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
+        exhausted = [plan.before for plan in ordered if plan.finished and not plan.due]
+        async with self._pool.acquire() as connection, connection.transaction():
+            inserted: int = await connection.fetchval(statement("materialise_occurrences"), *_columns(ordered))
+            if exhausted:
+                await connection.execute(
+                    statement("complete_schedules"),
+                    [cursor.tenant_id for cursor in exhausted],
+                    [cursor.schedule_id for cursor in exhausted],
+                    [cursor.revision for cursor in exhausted],
+                )
+        return inserted
+
+
+def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:
+    due = [occurrence for plan in plans for occurrence in plan.due]
+    skipped = [occurrence for plan in plans for occurrence in plan.skipped]
+    return (
+        [plan.before.tenant_id for plan in plans],
+        [plan.before.schedule_id for plan in plans],
+        [plan.before.revision for plan in plans],
+        [plan.before.next_fire_at for plan in plans],
+        [plan.after.next_fire_at for plan in plans],
+        [plan.after.checkpoint for plan in plans],
+        [plan.after.run_count for plan in plans],
+        [plan.after.caught_up_count for plan in plans],
+        [item.tenant_id for item in due],
+        [item.schedule_id for item in due],
+        [item.id for item in due],
+        [item.revision for item in due],
+        [item.scheduled_for for item in due],
+        [item.due_at for item in due],
+        [item.start_tag for item in due],
+        [item.is_last for item in due],
+        [item.tenant_id for item in skipped],
+        [item.schedule_id for item in skipped],
+        [item.id for item in skipped],
+        [item.revision for item in skipped],
+        [item.scheduled_for for item in skipped],
+        [item.due_at for item in skipped],
+        [item.reason for item in skipped],
+    )

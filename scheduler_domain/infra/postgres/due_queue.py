@@ -1,0 +1,116 @@
+"""The due queue in PostgreSQL. The lease protocol is described in domain/lease.py; the statements in sql/."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
+from scheduler_domain.domain import lease
+from scheduler_domain.infra.postgres.statements import statement
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+class PostgresDueQueue:
+    """Leases and records for one dispatcher; every method is one statement, or one short transaction."""
+
+    def __init__(self, pool: asyncpg.Pool, dispatcher_id: int, lease_length: timedelta = lease.LENGTH) -> None:
+        self._pool = pool
+        self._dispatcher_id = dispatcher_id
+        self._lease_length = lease_length
+
+    async def claim(self, limit: int, ahead: timedelta, from_tag: datetime | None) -> Sequence[Claimed]:
+        rows = await self._pool.fetch(
+            statement("claim_occurrences"),
+            limit,
+            ahead,
+            self._lease_length,
+            self._dispatcher_id,
+            from_tag or _EARLIEST,
+        )
+        return [Claimed(*row) for row in rows]
+
+    async def renew(self, claimed: Sequence[Claimed]) -> set[UUID]:
+        rows = await self._pool.fetch(statement("renew_leases"), *_leases(claimed), self._lease_length)
+        return {row[0] for row in rows}
+
+    async def release(self, claimed: Sequence[Claimed]) -> None:
+        await self._pool.execute(statement("release_leases"), *_leases(claimed))
+
+    async def record_ended(self, ended: Sequence[Ended]) -> int:
+        plain = [item for item in ended if not _moves_schedule(item)]
+        moving = [item for item in ended if _moves_schedule(item)]
+        count = len(await self._pool.fetch(statement("record_ended"), *_ended_columns(plain))) if plain else 0
+        return count + (await self._record_moving(moving) if moving else 0)
+
+    async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
+        columns = (
+            *_leases([item.claimed for item in postponed]),
+            [item.attempt_count for item in postponed],
+            [item.fired_at for item in postponed],
+            [item.duration_ms for item in postponed],
+            [item.retry_at for item in postponed],
+            [item.error for item in postponed],
+            [item.status_code for item in postponed],
+            [item.response_excerpt for item in postponed],
+            [item.counts for item in postponed],
+        )
+        return len(await self._pool.fetch(statement("record_postponed"), *columns))
+
+    async def _record_moving(self, ended: Sequence[Ended]) -> int:
+        """Record ends that also move their schedule on; a lost lease moves nothing."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(statement("record_ended"), *_ended_columns(ended))
+            ours = {row[0] for row in rows}
+            mine = [item for item in ended if item.claimed.id in ours]
+            await _move_schedules(connection, mine)
+        return len(ours)
+
+
+async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: Sequence[Ended]) -> None:
+    disabling = [item for item in ended if item.disables]
+    if disabling:
+        reasons = [item.error or "disabled by its target" for item in disabling]
+        await connection.execute(statement("disable_schedules"), *_schedules(disabling), reasons)
+    finished = [item for item in ended if item.claimed.is_last]
+    if finished:
+        revisions = [item.claimed.revision for item in finished]
+        await connection.execute(statement("complete_schedules"), *_schedules(finished), revisions)
+    chained = [item for item in ended if item.next_due_at is not None and not item.claimed.is_last]
+    if chained:
+        instants = [item.next_due_at for item in chained]
+        await connection.execute(statement("chain_schedules"), *_schedules(chained), instants)
+
+
+def _moves_schedule(item: Ended) -> bool:
+    return item.claimed.is_last or item.disables or item.next_due_at is not None
+
+
+def _schedules(ended: Sequence[Ended]) -> tuple[list[str], list[UUID]]:
+    return [item.claimed.tenant_id for item in ended], [item.claimed.schedule_id for item in ended]
+
+
+def _leases(claimed: Sequence[Claimed]) -> tuple[list[str], list[UUID], list[UUID], list[int]]:
+    return (
+        [item.tenant_id for item in claimed],
+        [item.schedule_id for item in claimed],
+        [item.id for item in claimed],
+        [item.lease_token for item in claimed],
+    )
+
+
+def _ended_columns(ended: Sequence[Ended]) -> tuple[list[object], ...]:
+    return (
+        *_leases([item.claimed for item in ended]),
+        [item.status for item in ended],
+        [item.reason for item in ended],
+        [item.attempt_count for item in ended],
+        [item.fired_at for item in ended],
+        [item.ended_at for item in ended],
+        [item.duration_ms for item in ended],
+        [item.status_code for item in ended],
+        [item.error for item in ended],
+        [item.response_excerpt for item in ended],
+    )

@@ -1,0 +1,41 @@
+"""Notifications: a faster way to hear what polling would find a second later. Nothing depends on one arriving."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from scheduler_domain.infra.postgres.address import asyncpg_url
+
+DUE, REVOKED = "scheduler_due", "scheduler_revoked"
+_RECONNECT_AFTER = timedelta(seconds=1)
+_CHECK_EVERY = timedelta(seconds=5)
+_log = structlog.get_logger(__name__)
+
+
+async def listen(postgres_url: str, on_due: Callable[[], None], on_revoked: Callable[[], None]) -> None:
+    """Listen until cancelled, on a connection of its own; connect anew whenever it is lost."""
+    while True:
+        try:
+            await _listen_once(postgres_url, on_due, on_revoked)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            _log.warning("notifications.lost", error=str(error), falls_back_to="polling")
+        await asyncio.sleep(_RECONNECT_AFTER.total_seconds())
+
+
+async def _listen_once(postgres_url: str, on_due: Callable[[], None], on_revoked: Callable[[], None]) -> None:
+    connection = await asyncpg.connect(asyncpg_url(postgres_url), timeout=5, command_timeout=5)
+    try:
+        await connection.add_listener(DUE, lambda *_: on_due())
+        await connection.add_listener(REVOKED, lambda *_: on_revoked())
+        on_due()
+        on_revoked()
+        while True:
+            await asyncio.sleep(_CHECK_EVERY.total_seconds())
+            await connection.execute("SELECT 1")  # a connection that was cut silently answers nothing
+    finally:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            await connection.close(timeout=1)

@@ -1,0 +1,27 @@
+-- claim_occurrences: lease what is due soon to one dispatcher, fairest first, with its schedule as it stands now.
+-- $1 most rows, $2 how far ahead, $3 lease length, $4 dispatcher, $5 where to start in tag order.
+-- SKIP LOCKED because a rival dispatcher must pass by, not wait. Locks due_queue rows, nothing else.
+-- The lease is timed by this database's clock; raising lease_token fences whoever held the row before.
+-- ctid is safe within one statement: the inner SELECT keeps each row locked until the UPDATE has changed it.
+-- LATERAL … LIMIT 1 keeps the schedule one primary-key lookup a row, whatever the statistics of a queue claim.
+-- $5 spares a second look at rows that were leased a moment ago; a scan from -infinity finds leases that ran out.
+WITH claimed AS (
+  UPDATE due_queue
+  SET lease_until = now() + $3::interval, lease_token = lease_token + 1, leased_by = $4::integer
+  WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM due_queue
+    WHERE start_tag >= $5::timestamptz AND start_tag <= now() + $2::interval AND lease_until < now()
+    ORDER BY start_tag
+    LIMIT $1::integer
+    FOR UPDATE SKIP LOCKED))
+  RETURNING tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
+            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last
+)
+SELECT claimed.*, schedule.revision AS schedule_revision, schedule.state AS schedule_state, schedule.definition
+FROM claimed
+LEFT JOIN LATERAL (
+  SELECT s.revision, s.state, s.definition
+  FROM schedule AS s
+  WHERE s.tenant_id = claimed.tenant_id AND s.id = claimed.schedule_id
+  LIMIT 1) AS schedule ON true
+ORDER BY claimed.start_tag

@@ -1,0 +1,35 @@
+-- materialise_occurrences: move cursors and insert what they passed, all or nothing per schedule.
+-- The guard (revision and the instant that was read) makes a rival planner or an edit in between harmless: a cursor
+-- that does not match moves nothing and inserts nothing. Computed ids make a second insert a no-op.
+-- Rows are sent in (tenant, schedule) order, so two planners lock cursors in the same order.
+WITH moved AS (
+  UPDATE schedule_cursor AS c
+  SET next_fire_at = p.after_at, checkpoint = p.checkpoint, run_count = p.run_count,
+      caught_up_count = p.caught_up_count
+  FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[],
+              $8::integer[])
+    AS p (tenant_id, schedule_id, revision, before_at, after_at, checkpoint, run_count, caught_up_count)
+  WHERE c.tenant_id = p.tenant_id AND c.schedule_id = p.schedule_id
+    AND c.revision = p.revision AND c.next_fire_at = p.before_at
+  RETURNING c.tenant_id, c.schedule_id
+), planned AS (
+  INSERT INTO due_queue (tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, is_last)
+  SELECT o.tenant_id, o.schedule_id, o.id, 'SCHEDULED', o.revision, o.scheduled_for, o.due_at, o.start_tag, o.is_last
+  FROM unnest($9::text[], $10::uuid[], $11::uuid[], $12::integer[], $13::timestamptz[], $14::timestamptz[],
+              $15::timestamptz[], $16::boolean[])
+    AS o (tenant_id, schedule_id, id, revision, scheduled_for, due_at, start_tag, is_last)
+  JOIN moved USING (tenant_id, schedule_id)
+  ON CONFLICT DO NOTHING
+  RETURNING 1
+), skipped AS (
+  INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason,
+                      attempt_count, ended_at)
+  SELECT o.tenant_id, o.id, o.schedule_id, 'SCHEDULED', o.revision, o.scheduled_for, o.due_at, 'SKIPPED', o.reason,
+         0, now()
+  FROM unnest($17::text[], $18::uuid[], $19::uuid[], $20::integer[], $21::timestamptz[], $22::timestamptz[],
+              $23::text[])
+    AS o (tenant_id, schedule_id, id, revision, scheduled_for, due_at, reason)
+  JOIN moved USING (tenant_id, schedule_id)
+  ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM planned

@@ -1,0 +1,28 @@
+-- record_ended: move occurrences that ended from the queue to the ledger, fenced by their lease token.
+-- A row that was claimed again since, or withdrawn, does not match: its successor's word counts.
+-- ON CONFLICT DO NOTHING because an instant ends once, and one old row must not fail a whole batch.
+WITH outcome AS (
+  SELECT * FROM unnest(
+    $1::text[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[],
+    $9::timestamptz[], $10::integer[], $11::smallint[], $12::text[], $13::text[])
+  AS o (tenant_id, schedule_id, id, lease_token, status, reason, attempt_count, fired_at,
+        ended_at, duration_ms, status_code, error, response_excerpt)
+), ended AS (
+  DELETE FROM due_queue AS q USING outcome AS o
+  WHERE q.tenant_id = o.tenant_id AND q.schedule_id = o.schedule_id AND q.id = o.id
+    AND q.lease_token = o.lease_token
+  RETURNING q.tenant_id, q.schedule_id, q.id, q.kind, q.revision, q.scheduled_for, q.due_at, q.first_fired_at,
+            o.status, o.reason, o.attempt_count, o.fired_at, o.ended_at, o.duration_ms, o.status_code, o.error,
+            o.response_excerpt
+), written AS (
+  INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason,
+                      attempt_count, fired_at, ended_at, duration_ms, lateness_ms, status_code, error,
+                      response_excerpt)
+  SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason, attempt_count, fired_at,
+         ended_at, duration_ms,
+         (extract(epoch FROM coalesce(first_fired_at, fired_at) - due_at) * 1000)::integer,
+         status_code, error, response_excerpt
+  FROM ended
+  ON CONFLICT DO NOTHING
+)
+SELECT id FROM ended
