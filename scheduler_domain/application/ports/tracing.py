@@ -39,7 +39,7 @@ class Tracer(Protocol):
         """Trace a batch through accept, materialise, claim, deliver or record; `parent` is an inbound `traceparent`."""
 
     def attempts(self, attempts: Sequence[TracedAttempt]) -> None:
-        """Trace finished attempts, each in the trace of its occurrence (domain/trace.py). Never blocks, never raises."""
+        """Trace finished attempts, each in its occurrence's trace (domain/trace.py). Never blocks, never raises."""
 
 
 class _Untraced:

@@ -1,0 +1,1 @@
+"""What can be seen of a running process: structured logs, Prometheus metrics, OpenTelemetry traces."""
