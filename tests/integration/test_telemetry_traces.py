@@ -1,6 +1,8 @@
 """Traces as a collector receives them, and what becomes of the flow when there is none."""
 
 import asyncio
+import os
+import re
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -52,15 +54,8 @@ async def collector() -> AsyncIterator[Collector]:
 
 @pytest.fixture
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "OTEL_TRACES_SAMPLER",
-        "OTEL_TRACES_SAMPLER_ARG",
-        "OTEL_EXPORTER_OTLP_HEADERS",
-        "HTTP_PROXY",
-        "http_proxy",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    yield
+    for name in filter(re.compile("^OTEL_|_PROXY$", re.IGNORECASE).search, list(os.environ)):
+        monkeypatch.delenv(name)
 
 
 def attempt(number: int = 1, error: str | None = None, occurrence_id: UUID = OCCURRENCE) -> TracedAttempt:
