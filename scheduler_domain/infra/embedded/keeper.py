@@ -43,8 +43,8 @@ def end(server: "subprocess.Popen[bytes]", signal_names: list[str], grace: float
 
 def main(parent: str, grace: str, signal_names: str, lock: str, *command: str) -> int:
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, pass_fds=[int(lock)])
-    os.close(int(lock))
-    print(server.pid, flush=True)
+    sys.stdout.write(f"{server.pid}\n")
+    sys.stdout.flush()
 
     def watch() -> None:
         wait_until_abandoned(int(parent))

@@ -40,14 +40,14 @@ class Account:
         os.chown(path, self.user_id, self.group_id)
 
     def command(self, command: list[str]) -> list[str]:
-        """Return the command that runs `command` as this account and, on Linux, ends with the process that starts it."""
+        """Return how to run a command as this account and, on Linux, let it end with the process that started it."""
         setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
         if setpriv is not None:
             return [setpriv, "--pdeathsig=KILL", *self._switch(), *command]
         if os.geteuid() == 0:
             raise EmbeddedServerError(
-                "embedded servers do not run as root, and setpriv (package util-linux), which would run them as another "
-                "user, is not installed: install it, or start as an ordinary user"
+                "embedded servers do not run as root, and setpriv (package util-linux) to run them as nobody "
+                "is not installed: install it, or start as an ordinary user"
             )
         return command
 
