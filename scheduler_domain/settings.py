@@ -16,7 +16,9 @@ from scheduler_domain.domain.errors import ConfigurationError
 
 _SHORTEST_SECRET = 32  # bytes: RFC 7518 section 3.2 asks for a key as long as the hash
 _KEY_PREFIXES = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
-_CREDENTIALS = re.compile(r"(?<=://)(?:([^/:@]*):)?.*(?=@)", re.DOTALL)
+_CREDENTIALS = re.compile(r"(\w[\w+]*://)(?:([^/:@]*):)?(.*)@", re.DOTALL)
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]*)(:[0-9]{1,5})?")
+_BETWEEN_ADDRESSES = re.compile(r",\s*(?=\w+://)")
 _PASSWORD_PARAMETER = re.compile(r"(?<=[?&]password=)[^&]*")
 
 Value = TypeVar("Value")
@@ -166,8 +168,16 @@ def masked(value: str) -> str:
     >>> masked("nats://token@nats:4222")
     'nats://***@nats:4222'
     """
-    hidden = _CREDENTIALS.sub(lambda match: f"{match[1]}:***" if match[1] else "***", value)
+    hidden = _CREDENTIALS.sub(_without_password, value)
     return _PASSWORD_PARAMETER.sub("***", hidden).encode("unicode_escape").decode()
+
+
+def _without_password(match: re.Match[str]) -> str:
+    scheme, user = match[1], match[2]
+    if user is not None:
+        return f"{scheme}{user}:***@"
+    # What stands alone before the @ is a user for PostgreSQL, but a token for NATS.
+    return match[0] if scheme.startswith("postgres") else f"{scheme}***@"
 
 
 def _identity(variables: "_Variables") -> IdentitySettings:
@@ -240,11 +250,8 @@ class _Variables:
         accepted = f"an address such as {example}"
 
         def parse(text: str) -> str:
-            parts = urlsplit(text)
-            scheme = re.sub(r"^postgres(ql)?(\+\w+)?$", "postgresql", parts.scheme)
-            _one_of(scheme, schemes)
-            if not parts.hostname and scheme not in {"unix", "postgresql"}:
-                raise ValueError(text)
+            for address in _BETWEEN_ADDRESSES.split(text):
+                _check_address(address, schemes)
             return text
 
         return self._parsed(name, None, accepted, parse)
@@ -290,6 +297,17 @@ def _one_of(word: str, words: tuple[str, ...]) -> str:
     if word not in words:
         raise ValueError(word)
     return word
+
+
+def _check_address(address: str, schemes: tuple[str, ...]) -> None:
+    """Raise ValueError unless drivers can make something of the address; one address may name several hosts."""
+    parts = urlsplit(address)
+    scheme = _one_of(re.sub(r"^postgres(ql)?(\+\w+)?$", "postgresql", parts.scheme), schemes)
+    hosts = parts.netloc.rpartition("@")[2]
+    if not hosts and scheme not in {"unix", "postgresql"}:
+        raise ValueError(address)
+    if not all(map(_HOST_AND_PORT.fullmatch, hosts.split(","))):
+        raise ValueError(address)
 
 
 def _looks_like_a_key(value: str) -> bool:

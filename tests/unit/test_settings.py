@@ -63,6 +63,7 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("WEBHOOK_ALLOW_HTTP", "yes", "true or false"),
         ("JWT_ALLOW_ANY_AUDIENCE", "1", "true or false"),
         ("API_RATE_LIMIT", "many", "or off"),
+        ("POSTGRES_URL", "postgresql://db:port/scheduler", "an address such as postgresql://"),
         ("NATS_URL", "localhost:4222", "an address such as nats://host:4222"),
         ("REDIS_URL", "redis://", "an address such as redis://host:6379/0"),
         ("JWKS_URL", "http://issuer.example/keys", "an address such as https://"),
@@ -108,6 +109,11 @@ def test_masking_keeps_what_helps_to_find_the_mistake() -> None:
 )
 def test_the_usual_forms_of_a_postgresql_address_are_accepted(url: str) -> None:
     assert Settings.from_environment({"POSTGRES_URL": url}).required_postgres_url() == url
+
+
+def test_a_nats_cluster_is_named_by_its_addresses_joined_by_commas() -> None:
+    url = "nats://app:hunter2@first:4222,nats://app:hunter2@[::1]:4222"
+    assert Settings.from_environment({"NATS_URL": url}).required_nats_url() == url
 
 
 def test_secrets_and_addresses_stay_out_of_repr() -> None:
