@@ -13,13 +13,6 @@ class Delivered(Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class Accepted(Struct, frozen=True, gc=False):
-    """A 202 from a target that will call back: the occurrence stays PROCESSING until it does or its time is up."""
-
-    status_code: int = 202
-    response_excerpt: str | None = None
-
-
 class Refused(Struct, frozen=True, gc=False):
     """The target or our own policy said no for good: no further attempt. `disable` ends the schedule too (410)."""
 
@@ -43,4 +36,4 @@ class Unreachable(Struct, frozen=True, gc=False):
     counts: bool = True
 
 
-Outcome = Delivered | Accepted | Refused | Unreachable
+Outcome = Delivered | Refused | Unreachable

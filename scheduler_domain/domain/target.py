@@ -47,6 +47,18 @@ class QueueTarget(Struct, frozen=True, rename="camel", forbid_unknown_fields=Tru
 
 Target = EventTarget | HttpTarget | QueueTarget
 TargetKind = Literal["EVENT", "HTTP", "QUEUE"]
+
+
+def target_kind(target: Target) -> TargetKind:
+    match target:
+        case EventTarget():
+            return "EVENT"
+        case HttpTarget():
+            return "HTTP"
+        case QueueTarget():
+            return "QUEUE"
+
+
 SuccessStatus = Annotated[str, Meta(pattern=r"^([1-5]xx|[1-5][0-9][0-9])$")]
 
 

@@ -17,3 +17,6 @@ class Cursors(Protocol):
         A cursor that moved or changed since it was read is left alone with all its rows. Returns how many occurrences
         were inserted.
         """
+
+    async def set_aside(self, cursor: Cursor, reason: str) -> None:
+        """Disable the schedule of a cursor that cannot be planned, so that one such row never stops the rest."""

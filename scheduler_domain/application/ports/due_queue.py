@@ -39,6 +39,7 @@ class Ended(Struct, frozen=True, gc=False):
     fired_at: datetime | None
     ended_at: datetime
     duration_ms: int | None
+    target_kind: str
     status_code: int | None = None
     error: str | None = None
     response_excerpt: str | None = None

@@ -38,6 +38,11 @@ class PostgresCursors:
                 )
         return inserted
 
+    async def set_aside(self, cursor: Cursor, reason: str) -> None:
+        await self._pool.execute(
+            statement("disable_schedules"), [cursor.tenant_id], [cursor.schedule_id], [reason]
+        )
+
 
 def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:
     due = [occurrence for plan in plans for occurrence in plan.due]

@@ -1,0 +1,162 @@
+"""Claim: lease what is due within the next seconds and encode it, so that at its instant it only has to be sent."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+
+from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, next_due_at
+from scheduler_domain.application.ports.clock import Clock
+from scheduler_domain.application.ports.delivery import BrokerSender, Delivery
+from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
+from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.domain import lease
+from scheduler_domain.domain.occurrence import OccurrenceKind, Status
+from scheduler_domain.domain.payload import BodySource, body_pieces
+from scheduler_domain.domain.schedule import ScheduleState
+from scheduler_domain.domain.target import EventTarget, HttpTarget, QueueTarget, Target, target_kind
+from scheduler_domain.domain.trace import traceparent
+
+CLAIM_AHEAD = timedelta(seconds=4)
+_SLICE = 100  # encoding shares the loop with firing
+_NO_PAYLOAD = b"null"
+_decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
+
+
+class ClaimOccurrences:
+    """One dispatcher's claims. Walks the queue in start-tag order; `look_at_everything` starts over."""
+
+    def __init__(
+        self,
+        queue: DueQueue,
+        brokers: Mapping[str, BrokerSender],
+        clock: Clock,
+        measurements: Measurements,
+        lease_length: timedelta = lease.LENGTH,
+    ) -> None:
+        self._queue = queue
+        self._brokers = brokers
+        self._clock = clock
+        self._measurements = measurements
+        self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
+        self._from_tag: datetime | None = None
+
+    def look_at_everything(self) -> None:
+        """Begin the next claim at the head of the queue: something may have become due behind this walk."""
+        self._from_tag = None
+
+    async def step(self, limit: int) -> tuple[list[HeldOccurrence], list[Ended]]:
+        """Claim up to `limit`; return what to deliver, and what ended because its schedule is no longer due.
+
+        A batch that is not full ends the walk: the next one looks at everything again.
+        """
+        asked_at = self._clock.monotonic()
+        claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._from_tag)
+        self._from_tag = claimed[-1].start_tag if len(claimed) == limit else None
+        if claimed:
+            self._measurements.claimed(len(claimed))
+        return await self._prepared(claimed, asked_at + self._trusted_for)
+
+    async def _prepared(
+        self, claimed: Sequence[Claimed], lease_ends: float
+    ) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held: list[HeldOccurrence] = []
+        ended: list[Ended] = []
+        for position, item in enumerate(claimed):
+            reason = _why_not(item)
+            if reason is None:
+                held.append(self._hold(item, lease_ends))
+            else:
+                ended.append(_withdrawn(item, reason, self._clock.now()))
+            if position % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        return held, ended
+
+    def _hold(self, claimed: Claimed, lease_ends: float) -> HeldOccurrence:
+        assert claimed.definition is not None
+        terms = _decode_terms(claimed.definition)
+        delivery = _delivery(claimed, terms)
+        lane = lane_of(terms.target)
+        broker = self._brokers.get(lane)
+        return HeldOccurrence(
+            claimed,
+            terms,
+            delivery if broker is None else broker.prepare(delivery),
+            lane,
+            fire_at=(claimed.start_tag if claimed.was_tried else claimed.due_at).timestamp(),
+            lease_ends=lease_ends,
+        )
+
+
+def lane_of(target: Target) -> str:
+    """Return what deliveries to this target share a limit with: a broker, or an HTTP origin."""
+    match target:
+        case EventTarget():
+            return "NATS"
+        case QueueTarget():
+            return target.queue.broker
+        case HttpTarget():
+            parts = urlsplit(target.http.url)
+            return f"{parts.scheme}://{parts.netloc}"
+
+
+def _why_not(claimed: Claimed) -> str | None:
+    """Return why a claimed row is not to be delivered any more, or None."""
+    if claimed.definition is None:
+        return "schedule-deleted"
+    if claimed.kind == OccurrenceKind.MANUAL:
+        return None
+    if claimed.schedule_state == ScheduleState.PAUSED:
+        return "schedule-paused"
+    if claimed.schedule_state == ScheduleState.DISABLED:
+        return "schedule-disabled"
+    if claimed.revision != claimed.schedule_revision and not claimed.was_tried:
+        return "schedule-changed"
+    return None
+
+
+def _withdrawn(claimed: Claimed, reason: str, now: datetime) -> Ended:
+    terms = None if claimed.definition is None else _decode_terms(claimed.definition)
+    return Ended(
+        claimed,
+        Status.CANCELLED,
+        reason,
+        claimed.attempt_count,
+        None,
+        now,
+        None,
+        "NONE" if terms is None else target_kind(terms.target),
+        next_due_at=None if terms is None else next_due_at(claimed, terms, now),
+    )
+
+
+def _delivery(claimed: Claimed, terms: DeliveryTerms) -> Delivery:
+    attempt = claimed.attempt_count + 1
+    source = BodySource(
+        claimed.tenant_id,
+        claimed.schedule_id,
+        terms.name,
+        terms.key,
+        terms.tz,
+        claimed.id,
+        claimed.scheduled_for,
+        attempt,
+    )
+    payload = bytes(terms.payload)
+    return Delivery(
+        tenant_id=claimed.tenant_id,
+        schedule_id=claimed.schedule_id,
+        occurrence_id=claimed.id,
+        schedule_name=terms.name,
+        key=terms.key,
+        tz=terms.tz,
+        target=terms.target,
+        scheduled_for=claimed.scheduled_for,
+        attempt=attempt,
+        body_pieces=body_pieces(None if payload == _NO_PAYLOAD else payload, source),
+        traceparent=traceparent(claimed.id, attempt),
+        timeout=timedelta(seconds=terms.timeout_sec),
+        may_be_known=claimed.was_tried or claimed.lease_token > 1,
+    )

@@ -1,0 +1,156 @@
+"""Deliver: hold what is claimed until its instant, then hand it to the sender of its lane.
+
+Brokers take many occurrences at once; `SENDS_IN_FLIGHT` batches overlap, so that one is encoded while another waits
+for its acknowledgement. HTTP requests go one by one through lanes of (tenant, origin), so that a receiver that hangs
+holds up nobody but itself.
+
+An occurrence is started only while its lease is surely ours, and never before its instant.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from uuid import UUID
+
+from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
+from scheduler_domain.application.http_lanes import HttpLanes
+from scheduler_domain.application.ports.clock import Clock
+from scheduler_domain.application.ports.delivery import BrokerSender, SingleSender
+from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.domain.outcome import Delivered, Outcome
+from scheduler_domain.domain.payload import fired_at_text
+from scheduler_domain.domain.target import target_kind
+
+LARGEST_SEND = 1_000
+SENDS_IN_FLIGHT = 3
+
+
+class DeliverOccurrences:
+    def __init__(
+        self,
+        brokers: Mapping[str, BrokerSender],
+        webhook: SingleSender,
+        outcomes: RecordOutcomes,
+        clock: Clock,
+        measurements: Measurements,
+        http_slots: int,
+    ) -> None:
+        self._brokers = brokers
+        self._webhook = webhook
+        self._outcomes = outcomes
+        self._clock = clock
+        self._measurements = measurements
+        self._waiting: list[tuple[float, int, HeldOccurrence]] = []
+        self._order = count()
+        self._ready = {name: deque[HeldOccurrence]() for name in brokers}
+        self._is_ready = {name: asyncio.Event() for name in brokers}
+        self._http = HttpLanes(http_slots, self._deliver_one)
+        self._open: dict[UUID, HeldOccurrence] = {}
+
+    @property
+    def open_count(self) -> int:
+        """How many occurrences this dispatcher has on its hands: waiting, being sent, or not recorded yet."""
+        return len(self._open) + self._outcomes.open_count
+
+    @property
+    def is_bursting(self) -> bool:
+        """True while more is due than fits in the sends that are under way: recording can wait a moment."""
+        return any(len(ready) > LARGEST_SEND for ready in self._ready.values())
+
+    def open(self) -> list[HeldOccurrence]:
+        return list(self._open.values())
+
+    def hold(self, held: Iterable[HeldOccurrence]) -> None:
+        """Take claimed occurrences; each waits for its instant."""
+        for item in held:
+            self._open[item.claimed.id] = item
+            heapq.heappush(self._waiting, (item.fire_at, next(self._order), item))
+
+    def start_due(self) -> float | None:
+        """Move what is due to its lane; return the seconds until the next is, or None if nothing waits."""
+        now = self._clock.now().timestamp()
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now:
+            item = heapq.heappop(waiting)[2]
+            if item.stage is not Stage.HELD:
+                continue
+            if item.lane in self._ready:
+                self._ready[item.lane].append(item)
+                self._is_ready[item.lane].set()
+            else:
+                self._http.add(item)
+        return waiting[0][0] - now if waiting else None
+
+    async def broker_step(self, lane: str) -> int:
+        """Send one batch of a broker's lane, waiting for work if there is none; return how many were sent."""
+        await self._is_ready[lane].wait()
+        batch = self._started(self._next_batch(lane))
+        if batch:
+            await self._deliver_batch(self._brokers[lane], batch)
+        return len(batch)
+
+    def let_go(self, chosen: Iterable[HeldOccurrence]) -> list[HeldOccurrence]:
+        """Drop those of `chosen` that were not started; return them, so that their leases can be given back."""
+        dropped = [item for item in chosen if item.stage is Stage.HELD]
+        for item in dropped:
+            item.stage = Stage.DROPPED
+            self._open.pop(item.claimed.id, None)
+        return dropped
+
+    async def finish(self) -> None:
+        """Wait until every started attempt has ended."""
+        while any(item.stage is Stage.STARTED for item in self._open.values()):
+            await asyncio.sleep(0.005)
+
+    def _next_batch(self, lane: str) -> list[HeldOccurrence]:
+        ready = self._ready[lane]
+        batch = [ready.popleft() for _ in range(min(LARGEST_SEND, len(ready)))]
+        if not ready:
+            self._is_ready[lane].clear()
+        return batch
+
+    def _started(self, batch: Sequence[HeldOccurrence]) -> list[HeldOccurrence]:
+        """Mark what may still be started; a lease that may have run out is left for whoever claims it next."""
+        now = self._clock.monotonic()
+        started = []
+        for item in batch:
+            if item.stage is not Stage.HELD:
+                continue
+            if item.lease_ends <= now:
+                item.stage = Stage.DROPPED
+                self._open.pop(item.claimed.id, None)
+                continue
+            item.stage = Stage.STARTED
+            started.append(item)
+        return started
+
+    async def _deliver_batch(self, sender: BrokerSender, batch: Sequence[HeldOccurrence]) -> None:
+        fired_at = self._clock.now()
+        began = self._clock.monotonic()
+        outcomes = await sender.send([item.message for item in batch], fired_at_text(fired_at))
+        self._ended(batch, outcomes, fired_at, self._clock.monotonic() - began)
+
+    async def _deliver_one(self, item: HeldOccurrence) -> None:
+        if not self._started((item,)):
+            return
+        fired_at = self._clock.now()
+        began = self._clock.monotonic()
+        outcome = await self._webhook.send(item.message, fired_at_text(fired_at))
+        self._ended((item,), (outcome,), fired_at, self._clock.monotonic() - began)
+
+    def _ended(
+        self, batch: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float
+    ) -> None:
+        self._outcomes.add(batch, outcomes, fired_at.astimezone(UTC), seconds)
+        for item in batch:
+            self._open.pop(item.claimed.id, None)
+        fired = fired_at.timestamp()
+        self._measurements.fired([fired - item.fire_at for item in batch if not item.claimed.was_tried])
+        is_delivered = isinstance(outcomes[0], Delivered)
+        self._measurements.delivered(
+            target_kind(batch[0].terms.target), "delivered" if is_delivered else "failed", [seconds] * len(batch)
+        )

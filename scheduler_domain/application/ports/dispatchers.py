@@ -1,0 +1,23 @@
+"""What a dispatcher tells the others of itself, and what it is told to let go of."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class Revocation(Struct, frozen=True, gc=False):
+    """A schedule that was deleted, paused or edited while somebody held occurrences of it."""
+
+    sequence: int
+    tenant_id: str
+    schedule_id: UUID
+
+
+class Dispatchers(Protocol):
+    async def beat(self, number: int, obeyed: Sequence[int]) -> None:
+        """Say that this dispatcher lives and which revocations it obeyed."""
+
+    async def recent_revocations(self) -> Sequence[Revocation]:
+        """Return the revocations of the last minute, obeyed or not."""

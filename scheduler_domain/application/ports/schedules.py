@@ -1,0 +1,112 @@
+"""Schedules as the API keeps them. Everything is asked for and changed within one tenant."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from scheduler_domain.application.ports.answers import RememberedAnswer
+from scheduler_domain.domain.planning import Cursor, Plan
+from scheduler_domain.domain.schedule import Schedule, ScheduleState
+from scheduler_domain.domain.target import TargetKind
+from scheduler_domain.domain.withdrawal import QueuedOccurrence, Withdrawal
+
+SortField = Literal["nextFireAt", "name", "createdAt"]
+
+
+class SchedulesWanted(Struct, frozen=True, kw_only=True):
+    """Which schedules, in which order, from where on. `after` is a cursor of the same order, and wins over `page`."""
+
+    state: ScheduleState | None = None
+    enabled: bool | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = None
+    trigger: str | None = None
+    target_kind: TargetKind | None = None
+    sort: SortField = "createdAt"
+    is_descending: bool = True
+    page: int = 1
+    page_size: int = 20
+    after: str | None = None
+
+
+class SchedulesPage(Struct, frozen=True):
+    schedules: Sequence[Schedule]
+    total: int
+    next_cursor: str | None
+
+
+class Accepted(Struct, frozen=True):
+    """A new schedule with the plan of its next minute; `is_soon` where a dispatcher should hear of it at once."""
+
+    schedule: Schedule
+    plan: Plan
+    is_soon: bool
+
+
+class Changed(Struct, frozen=True):
+    """What a change leaves behind: the schedule, its cursor, what was withdrawn, and what is planned instead."""
+
+    schedule: Schedule
+    resume_at: datetime | None
+    plan: Plan
+    withdrawal: Withdrawal
+    reason: str
+    is_soon: bool
+
+
+class Revocation(Struct, frozen=True):
+    """A number that each dispatcher which held occurrences of the schedule confirms; moot after `moot_at`."""
+
+    sequence: int
+    holders: Sequence[int]
+    moot_at: datetime
+
+
+class HeldSchedule(Protocol):
+    """A schedule nobody else can change, plan or trigger until the holder is done."""
+
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def cursor(self) -> Cursor: ...
+    @property
+    def paused_at(self) -> datetime | None: ...
+    @property
+    def last_ended_at(self) -> datetime | None:
+        """When the newest occurrence of the plan ended; asked of schedules that run from completion."""
+
+    @property
+    def queued(self) -> Sequence[QueuedOccurrence]: ...
+
+    @property
+    def now(self) -> datetime:
+        """The database's clock when the hold began: the clock that leases are timed by."""
+
+    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
+        """Store what changed, all or nothing, and return what dispatchers have to obey before it is true for all.
+
+        Raises KeyTaken, and AnswerTaken where another request has answered under the same idempotency key meanwhile.
+        """
+
+    async def delete(self, withdrawal: Withdrawal, reason: str) -> Revocation | None: ...
+
+
+class Schedules(Protocol):
+    async def add(self, accepted: Accepted, remembered: RememberedAnswer | None) -> None:
+        """Store schedule, cursor and planned occurrences, all or nothing. Raises KeyTaken and AnswerTaken."""
+
+    async def by_id(self, tenant_id: str, schedule_id: UUID) -> Schedule | None: ...
+
+    async def by_key(self, tenant_id: str, key: str) -> Schedule | None: ...
+
+    async def wanted(self, tenant_id: str, wanted: SchedulesWanted) -> SchedulesPage: ...
+
+    def held(self, tenant_id: str, schedule_id: UUID) -> AbstractAsyncContextManager[HeldSchedule | None]:
+        """Hold the schedule for the length of the context; leaving it by an exception undoes everything."""
+
+    async def obeyed(self, tenant_id: str, revocation: Revocation) -> bool:
+        """Return whether no dispatcher can start an attempt any more that the revocation forbids."""

@@ -1,0 +1,180 @@
+"""Record: gather how attempts ended and write them in batches, fenced by their leases.
+
+An outcome is only ever written after the target had its say. What cannot be written now (the database is away) is
+kept and tried again; the fence decides whether it still counts.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import assert_never
+
+from scheduler_domain.application.held_occurrence import HeldOccurrence, next_due_at
+from scheduler_domain.application.ports.clock import Clock
+from scheduler_domain.application.ports.due_queue import DueQueue, Ended, Postponed
+from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
+from scheduler_domain.domain.retry import next_attempt_at
+from scheduler_domain.domain.target import target_kind
+
+ROWS_PER_WRITE = 1_000
+_SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
+
+
+class RecordOutcomes:
+    """The outcomes of one dispatcher on their way to the ledger. `open_count` is what is not written yet."""
+
+    def __init__(self, queue: DueQueue, clock: Clock, measurements: Measurements) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._measurements = measurements
+        self._ended: list[Ended] = []
+        self._postponed: list[Postponed] = []
+        self._is_available = asyncio.Event()
+
+    @property
+    def open_count(self) -> int:
+        return len(self._ended) + len(self._postponed)
+
+    def add(self, held: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float) -> None:
+        """Take the outcomes of attempts that were made together; `seconds` is how long they took."""
+        ended_at = fired_at + timedelta(seconds=seconds)
+        duration_ms = round(seconds * 1000)
+        for item, outcome in zip(held, outcomes, strict=True):
+            decided = decide(item, outcome, fired_at, ended_at, duration_ms, random.random())  # noqa: S311 - jitter
+            if isinstance(decided, Ended):
+                self._ended.append(decided)
+            else:
+                self._postponed.append(decided)
+        self._is_available.set()
+
+    def add_ended(self, ended: Sequence[Ended]) -> None:
+        """Take occurrences that ended without an attempt."""
+        self._ended.extend(ended)
+        if ended:
+            self._is_available.set()
+
+    async def available(self) -> None:
+        """Wait until there is something to write."""
+        await self._is_available.wait()
+
+    async def step(self) -> list[Ended | Postponed]:
+        """Write one batch; return what was written. What an error kept from being written stays for the next step."""
+        ended, self._ended = self._ended[:ROWS_PER_WRITE], self._ended[ROWS_PER_WRITE:]
+        postponed, self._postponed = self._postponed[:ROWS_PER_WRITE], self._postponed[ROWS_PER_WRITE:]
+        written: list[Ended | Postponed] = []
+        try:
+            if ended:
+                self._count_fenced(len(ended), await self._queue.record_ended(ended))
+                self._count_ended(ended)
+                written, ended = [*ended], []
+            if postponed:
+                self._count_fenced(len(postponed), await self._queue.record_postponed(postponed))
+                written += postponed
+                postponed = []
+        finally:
+            self._ended[:0] = ended
+            self._postponed[:0] = postponed
+            if not self.open_count:
+                self._is_available.clear()
+        return written
+
+    def _count_fenced(self, given: int, written: int) -> None:
+        if written < given:
+            self._measurements.fenced(given - written)
+
+    def _count_ended(self, ended: Sequence[Ended]) -> None:
+        counts = Counter((item.status, item.target_kind, item.claimed.kind) for item in ended)
+        for (status, target_kind, kind), count in counts.items():
+            self._measurements.ended(status, target_kind, kind, count)
+
+
+def decide(
+    held: HeldOccurrence,
+    outcome: Outcome,
+    fired_at: datetime,
+    ended_at: datetime,
+    duration_ms: int,
+    jitter: float,
+) -> Ended | Postponed:
+    """Return what an attempt's outcome means for its occurrence; `jitter` in [0, 1) spreads the retries."""
+    claimed = held.claimed
+    attempt = claimed.attempt_count + 1
+    match outcome:
+        case Delivered():
+            return Ended(
+                claimed,
+                Status.COMPLETED,
+                None,
+                attempt,
+                fired_at,
+                ended_at,
+                duration_ms,
+                target_kind(held.terms.target),
+                status_code=outcome.status_code,
+                response_excerpt=outcome.response_excerpt,
+                next_due_at=next_due_at(claimed, held.terms, ended_at),
+            )
+        case Refused():
+            return _failed(held, outcome, "refused", fired_at, ended_at, duration_ms)
+        case Unreachable(counts=False):
+            retry_at = ended_at + _wait_uncounted(claimed.due_at, ended_at, jitter)
+            return _postponed(held, outcome, fired_at, duration_ms, retry_at)
+        case Unreachable():
+            next_at = next_attempt_at(held.terms.retry, attempt, claimed.due_at, ended_at, jitter, outcome.retry_after)
+            if next_at is None:
+                return _failed(held, outcome, "retries-exhausted", fired_at, ended_at, duration_ms)
+            return _postponed(held, outcome, fired_at, duration_ms, next_at)
+        case _:
+            assert_never(outcome)
+
+
+def _wait_uncounted(due_at: datetime, now: datetime, jitter: float) -> timedelta:
+    """Wait in proportion to how long it has waited: a short outage is left quickly, a long one is not hammered."""
+    bound = min(max((now - due_at) / 2, _SHORTEST_WAIT), _LONGEST_WAIT)
+    return bound * (0.5 + jitter / 2)
+
+
+def _postponed(
+    held: HeldOccurrence, outcome: Unreachable, fired_at: datetime, duration_ms: int, retry_at: datetime
+) -> Postponed:
+    attempt_count = held.claimed.attempt_count + (1 if outcome.counts else 0)
+    return Postponed(
+        held.claimed,
+        attempt_count,
+        fired_at,
+        duration_ms,
+        retry_at.astimezone(UTC),
+        outcome.error,
+        outcome.status_code,
+        outcome.response_excerpt,
+        outcome.counts,
+    )
+
+
+def _failed(
+    held: HeldOccurrence,
+    outcome: Refused | Unreachable,
+    reason: str,
+    fired_at: datetime,
+    ended_at: datetime,
+    duration_ms: int,
+) -> Ended:
+    return Ended(
+        held.claimed,
+        Status.FAILED,
+        reason,
+        held.claimed.attempt_count + 1,
+        fired_at,
+        ended_at,
+        duration_ms,
+        target_kind(held.terms.target),
+        status_code=outcome.status_code,
+        error=outcome.error,
+        response_excerpt=outcome.response_excerpt,
+        next_due_at=next_due_at(held.claimed, held.terms, ended_at),
+        disables=isinstance(outcome, Refused) and outcome.disable,
+    )

@@ -1,0 +1,84 @@
+"""Rescue: keep the leases of what is still on our hands, and let go of what is no longer ours to deliver.
+
+What a dispatcher that vanished had on its hands needs no code of its own: its leases run out and the next claim that
+looks at everything finds them. Runs apart from the delivery loop, so that slow deliveries never cost a lease.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
+from scheduler_domain.application.held_occurrence import HeldOccurrence
+from scheduler_domain.application.ports.clock import Clock
+from scheduler_domain.application.ports.dispatchers import Dispatchers
+from scheduler_domain.application.ports.due_queue import DueQueue
+from scheduler_domain.domain import lease
+
+_LEASES_PER_WRITE = 1_000
+
+
+class RescueOccurrences:
+    """`claiming` is held while a claim is on its way into the dispatcher's hands, so that none slips past a look."""
+
+    def __init__(
+        self,
+        queue: DueQueue,
+        dispatchers: Dispatchers,
+        number: int,
+        deliver: DeliverOccurrences,
+        clock: Clock,
+        claiming: asyncio.Lock,
+        lease_length: timedelta = lease.LENGTH,
+    ) -> None:
+        self._queue = queue
+        self._dispatchers = dispatchers
+        self._number = number
+        self._deliver = deliver
+        self._clock = clock
+        self._claiming = claiming
+        self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
+        self._renew_below = self._trusted_for - (lease_length / 3).total_seconds()
+        self._obeyed: set[int] = set()
+
+    async def renew(self) -> int:
+        """Renew the leases that have been held for a while; drop those that others hold by now."""
+        asked_at = self._clock.monotonic()
+        ageing = [item for item in self._deliver.open() if item.lease_ends - asked_at < self._renew_below]
+        for start in range(0, len(ageing), _LEASES_PER_WRITE):
+            batch = ageing[start : start + _LEASES_PER_WRITE]
+            asked_at = self._clock.monotonic()
+            ours = await self._queue.renew([item.claimed for item in batch])
+            for item in batch:
+                if item.claimed.id in ours:
+                    item.lease_ends = asked_at + self._trusted_for
+            self._deliver.let_go(item for item in batch if item.claimed.id not in ours)
+        return len(ageing)
+
+    async def obey(self) -> int:
+        """Let go of what was revoked, then say so; return how many revocations were new."""
+        revocations = await self._dispatchers.recent_revocations()
+        new = [item for item in revocations if item.sequence not in self._obeyed]
+        if new:
+            await self._let_go_of({(item.tenant_id, item.schedule_id) for item in new})
+        self._obeyed = {item.sequence for item in revocations}
+        await self._dispatchers.beat(self._number, sorted(self._obeyed))
+        return len(new)
+
+    async def release_unstarted(self) -> int:
+        """Give back everything that was not started; for drain."""
+        async with self._claiming:
+            dropped = self._deliver.let_go(self._deliver.open())
+        await self._release(dropped)
+        return len(dropped)
+
+    async def _let_go_of(self, schedules: set[tuple[str, object]]) -> None:
+        async with self._claiming:
+            dropped = self._deliver.let_go(
+                item for item in self._deliver.open() if (item.claimed.tenant_id, item.claimed.schedule_id) in schedules
+            )
+        await self._release(dropped)
+
+    async def _release(self, dropped: Sequence[HeldOccurrence]) -> None:
+        for start in range(0, len(dropped), _LEASES_PER_WRITE):
+            await self._queue.release([item.claimed for item in dropped[start : start + _LEASES_PER_WRITE]])

@@ -1,0 +1,120 @@
+"""Composes a dispatcher: which technology stands behind each port of the flow."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+
+from scheduler_domain.application.claim_occurrences import ClaimOccurrences
+from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
+from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.application.ports.leadership import Leadership
+from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.application.rescue_occurrences import RescueOccurrences
+from scheduler_domain.domain.address_guard import AllowedNets
+from scheduler_domain.infra.nats.publisher import JetStreamPublisher
+from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
+from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.dispatchers import PostgresDispatchers
+from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
+from scheduler_domain.infra.postgres.housekeeping import Housekeeping
+from scheduler_domain.infra.postgres.leadership import PostgresLeadership
+from scheduler_domain.infra.postgres.notifications import listen
+from scheduler_domain.infra.redis.leadership import RedisLeadership
+from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from scheduler_domain.infra.webhook.sender import WebhookSender
+from scheduler_domain.settings import Settings
+
+_QUEUE_CONNECTIONS = 6  # a claim, two records, a renewal, a heartbeat, and one to spare for housekeeping
+_PLANNING_CONNECTIONS = 2
+_HTTP_SLOTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherParts:
+    """Everything one dispatcher works with; the loops around it are in entrypoints/dispatcher."""
+
+    materialise: MaterialiseOccurrences
+    claim: ClaimOccurrences
+    deliver: DeliverOccurrences
+    outcomes: RecordOutcomes
+    rescue: RescueOccurrences
+    leadership: Leadership
+    claiming: asyncio.Lock
+    broker_lanes: tuple[str, ...]
+    sends_in_flight: int
+    listen: Callable[[Callable[[], None], Callable[[], None]], Coroutine[None, None, None]]
+    keep_house: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def dispatcher_parts(settings: Settings) -> AsyncIterator[DispatcherParts]:
+    """Connect to everything, register this dispatcher, and leave again at the end."""
+    postgres_url = settings.required_postgres_url()
+    clock = DatabaseClock()
+    measurements = PrometheusMeasurements()
+    async with AsyncExitStack() as stack:
+        pool = await _pool(stack, postgres_url, _QUEUE_CONNECTIONS)
+        planning_pool = await _pool(stack, postgres_url, _PLANNING_CONNECTIONS, hash_joins=True)
+        dispatchers = PostgresDispatchers(pool, clock)
+        number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
+        stack.push_async_callback(dispatchers.leave, number)
+        await dispatchers.beat(number, [])
+
+        publisher = JetStreamPublisher(settings.required_nats_url())
+        await publisher.start()
+        stack.push_async_callback(publisher.stop)
+        webhook = WebhookSender(AllowedNets.parse(settings.webhook.allow_nets))
+        stack.push_async_callback(webhook.close)
+        leadership = await _leadership(stack, settings, PostgresLeadership(planning_pool))
+
+        lease_length = settings.dispatcher.lease
+        queue = PostgresDueQueue(pool, number, lease_length)
+        brokers = {"NATS": publisher}
+        outcomes = RecordOutcomes(queue, clock, measurements)
+        slots = settings.dispatcher.concurrency or _HTTP_SLOTS
+        deliver = DeliverOccurrences(brokers, webhook, outcomes, clock, measurements, slots)
+        claiming = asyncio.Lock()
+        yield DispatcherParts(
+            materialise=MaterialiseOccurrences(
+                PostgresCursors(planning_pool), leadership, clock, measurements, settings.dispatcher.lookahead
+            ),
+            claim=ClaimOccurrences(queue, brokers, clock, measurements, lease_length),
+            deliver=deliver,
+            outcomes=outcomes,
+            rescue=RescueOccurrences(queue, dispatchers, number, deliver, clock, claiming, lease_length),
+            leadership=leadership,
+            claiming=claiming,
+            broker_lanes=tuple(brokers),
+            sends_in_flight=SENDS_IN_FLIGHT,
+            listen=lambda on_due, on_revoked: listen(postgres_url, on_due, on_revoked),
+            keep_house=Housekeeping(planning_pool, clock, measurements, settings.dispatcher.lookahead).step,
+        )
+
+
+async def _pool(stack: AsyncExitStack, postgres_url: str, size: int, *, hash_joins: bool = False) -> asyncpg.Pool:
+    pool = await open_dispatch_pool(postgres_url, size, hash_joins=hash_joins)
+    stack.push_async_callback(_close, pool)
+    return pool
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    """Close politely for a second; a connection to a database that is away is cut."""
+    try:
+        await asyncio.wait_for(pool.close(), timedelta(seconds=1).total_seconds())
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _leadership(stack: AsyncExitStack, settings: Settings, fallback: Leadership) -> Leadership:
+    if settings.redis_url is None:
+        return fallback
+    leadership = RedisLeadership.connect(settings.redis_url, fallback)
+    stack.push_async_callback(leadership.close)
+    return leadership

@@ -1,0 +1,144 @@
+"""One dispatcher: plan, claim ahead, wait, deliver, record and rescue, each a loop of its own.
+
+Drain, in order: claim and plan no more, give back what was not started, let started attempts end, write their
+outcomes, leave. Whatever does not fit into the grace period is found by the next dispatcher when its lease runs out.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+
+import structlog
+
+from scheduler_domain.application.materialise_occurrences import CURSORS_PER_STEP
+from scheduler_domain.application.ports.due_queue import Ended
+from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
+from scheduler_domain.bootstrap.dispatcher import DispatcherParts
+from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping
+
+MOST_OPEN = 120_000
+CLAIM_BATCH = 1_000
+CLAIM_POLL = 0.25
+PLAN_POLL = 1.0
+HEARTBEAT = 1.0
+HOUSEKEEPING = 5.0
+RECORDERS = 2
+GATHER = 0.004
+HELD_BACK_MOST = 20_000
+_log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    def __init__(self, parts: DispatcherParts, grace: timedelta) -> None:
+        self._parts = parts
+        self._grace = grace.total_seconds()
+        self._stop = asyncio.Event()
+        self._due, self._timer, self._plan, self._revoked = Bell(), Bell(), Bell(), Bell()
+        self._never = Bell()
+        self.is_ready = False
+
+    async def run(self) -> None:
+        """Work until `stop` is called, then drain."""
+        background = [asyncio.create_task(loop) for loop in self._background()]
+        delivering = [asyncio.create_task(loop) for loop in self._delivering()]
+        self.is_ready = True
+        await self._stop.wait()
+        self.is_ready = False
+        try:
+            async with asyncio.timeout(self._grace):
+                await self._drain()
+        except TimeoutError:
+            _log.warning("drain.incomplete", left=self._parts.deliver.open_count)
+        for task in (*background, *delivering):
+            task.cancel()
+        await asyncio.gather(*background, *delivering, return_exceptions=True)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for bell in (self._due, self._timer, self._plan):
+            bell.ring()
+
+    def _background(self) -> list[Coroutine[None, None, None]]:
+        """What goes on while draining: a lease must not run out under an attempt that is still under way."""
+        ever = asyncio.Event()
+        return [
+            keep_stepping("rescue.renew", self._renew_step, self._never, ever),
+            keep_stepping("rescue.obey", self._obey_step, self._revoked, ever),
+            *(keep_stepping("record", self._record_step, self._never, ever) for _ in range(RECORDERS)),
+            self._parts.listen(self._on_due, self._revoked.ring),
+        ]
+
+    def _delivering(self) -> list[Coroutine[None, None, None]]:
+        stop = self._stop
+        return [
+            keep_stepping("materialise", self._plan_step, self._plan, stop),
+            keep_stepping("claim", self._claim_step, self._due, stop),
+            keep_stepping("deliver", self._timer_step, self._timer, stop),
+            *(
+                keep_stepping("deliver", lambda lane=lane: self._broker_step(lane), self._never, stop)
+                for lane in self._parts.broker_lanes
+                for _ in range(self._parts.sends_in_flight)
+            ),
+            keep_stepping("housekeeping", self._housekeeping_step, self._never, stop),
+        ]
+
+    async def _drain(self) -> None:
+        await self._parts.leadership.resign()
+        released = await self._parts.rescue.release_unstarted()
+        await self._parts.deliver.finish()
+        while self._parts.outcomes.open_count:
+            await asyncio.sleep(GATHER)
+        _log.info("drain.done", released=released)
+
+    def _on_due(self) -> None:
+        self._parts.claim.look_at_everything()
+        self._due.ring()
+
+    async def _plan_step(self) -> float:
+        return 0 if await self._parts.materialise.step() == CURSORS_PER_STEP else PLAN_POLL
+
+    async def _claim_step(self) -> float:
+        room = min(MOST_OPEN - self._parts.deliver.open_count, CLAIM_BATCH)
+        if room <= 0:
+            return GATHER
+        async with self._parts.claiming:
+            if self._stop.is_set():
+                return 0
+            held, ended = await self._parts.claim.step(room)
+            self._parts.deliver.hold(held)
+        self._parts.outcomes.add_ended(ended)
+        self._timer.ring()
+        return 0 if len(held) + len(ended) == room else CLAIM_POLL
+
+    async def _timer_step(self) -> float:
+        until_next = self._parts.deliver.start_due()
+        return PLAN_POLL if until_next is None else min(until_next, PLAN_POLL)
+
+    async def _broker_step(self, lane: str) -> float:
+        await self._parts.deliver.broker_step(lane)
+        return 0
+
+    async def _record_step(self) -> float:
+        outcomes, deliver = self._parts.outcomes, self._parts.deliver
+        await outcomes.available()
+        if outcomes.open_count < ROWS_PER_WRITE:
+            await asyncio.sleep(GATHER)
+        while deliver.is_bursting and outcomes.open_count < HELD_BACK_MOST:
+            await asyncio.sleep(GATHER)
+        written = await outcomes.step()
+        if any(isinstance(item, Ended) and item.next_due_at is not None for item in written):
+            await self._parts.materialise.plan_due()
+            self._on_due()
+        return 0
+
+    async def _renew_step(self) -> float:
+        await self._parts.rescue.renew()
+        return HEARTBEAT
+
+    async def _obey_step(self) -> float:
+        await self._parts.rescue.obey()
+        return HEARTBEAT
+
+    async def _housekeeping_step(self) -> float:
+        await self._parts.keep_house()
+        return HOUSEKEEPING

@@ -1,0 +1,47 @@
+"""The loop around a step, which has no logic of its own: tests call the step."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 5.0
+_log = structlog.get_logger(__name__)
+
+
+class Bell:
+    """Wakes a loop before its pause is over; ringing twice wakes once."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when rung, or after `seconds`."""
+        if not self._rung.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rung.wait(), seconds)
+        self._rung.clear()
+
+
+async def keep_stepping(name: str, step: Callable[[], Awaitable[float]], bell: Bell, stop: asyncio.Event) -> None:
+    """Run `step` until stopped. A step returns the seconds to pause before the next, or until the bell rings.
+
+    A step that fails is logged and tried again after a growing, jittered pause: a dependency that is away must
+    neither end the process nor be hammered.
+    """
+    backoff = _FIRST_BACKOFF
+    while not stop.is_set():
+        try:
+            pause = await step()
+            backoff = _FIRST_BACKOFF
+        except Exception as error:  # noqa: BLE001 - the loop's one guard: whatever it was, the next step must run
+            _log.warning(f"{name}.failed", error=repr(error), retry_in_seconds=round(backoff, 1))
+            pause = backoff * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            backoff = min(backoff * 2, _LONGEST_BACKOFF)
+        if pause > 0 and not stop.is_set():
+            await bell.wait(pause)

@@ -1,0 +1,57 @@
+"""Housekeeping: what must happen now and then, and harms nobody if several dispatchers do it.
+
+Partitions are made ahead, old coordination rows are forgotten, pauses that named an end are lifted, and the backlog
+is measured.
+"""
+
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+
+from scheduler_domain.application.ports.clock import Clock
+from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.domain.planning import PlanningRule, first_cursor
+from scheduler_domain.infra.postgres.statements import statement
+
+_SLOW_EVERY = timedelta(minutes=5)
+_IDEMPOTENCY_LIFETIME = timedelta(hours=24)
+_SILENT_FOR = timedelta(minutes=5)
+_REVOCATION_LIFETIME = timedelta(minutes=2)
+_LIFTED_PER_STEP = 100
+_decode_rule = msgspec.json.Decoder(PlanningRule).decode
+
+
+class Housekeeping:
+    def __init__(
+        self, pool: asyncpg.Pool, clock: Clock, measurements: Measurements, lookahead: timedelta
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._measurements = measurements
+        self._lookahead = lookahead
+        self._next_slow_at = 0.0
+
+    async def step(self) -> None:
+        row = await self._pool.fetchrow(statement("measure_backlog"))
+        self._measurements.backlog(row["due_count"], row["oldest_age"] or 0.0)
+        await self._lift_pauses()
+        if self._clock.monotonic() >= self._next_slow_at:
+            await self._sweep()
+            self._next_slow_at = self._clock.monotonic() + _SLOW_EVERY.total_seconds()
+
+    async def _sweep(self) -> None:
+        await self._pool.execute("SELECT maintain_partitions(now(), 3, '-infinity')")
+        await self._pool.execute("DELETE FROM revocation WHERE made_at < now() - $1::interval", _REVOCATION_LIFETIME)
+        await self._pool.execute("DELETE FROM dispatcher WHERE heartbeat_at < now() - $1::interval", _SILENT_FOR)
+        await self._pool.execute(
+            "DELETE FROM idempotent_request WHERE created_at < now() - $1::interval", _IDEMPOTENCY_LIFETIME
+        )
+
+    async def _lift_pauses(self) -> None:
+        """Resume what was paused until now; planning starts from now, as on a resume by hand."""
+        rows = await self._pool.fetch(statement("pauses_over"), _LIFTED_PER_STEP)
+        now = self._clock.now()
+        for tenant_id, schedule_id, revision, rule, created_at in rows:
+            cursor = first_cursor(tenant_id, schedule_id, revision, _decode_rule(rule), created_at, now)
+            await self._pool.execute(statement("lift_pause"), tenant_id, schedule_id, revision, cursor.next_fire_at)
