@@ -23,7 +23,7 @@ def migrate(context: click.Context) -> None:
 @migrate.command(epilog="Example: scheduler migrate up")
 def up() -> None:
     """Go up to the newest revision; does nothing if it is reached."""
-    from scheduler_domain.bootstrap import migrate_up, migration_status  # noqa: PLC0415  # its drivers, only where used
+    from scheduler_domain.bootstrap.migrations import migrate_up, migration_status  # noqa: PLC0415  # alembic, only where used
 
     url = _postgres_url()
     migrate_up(url)
@@ -34,7 +34,7 @@ def up() -> None:
 @click.argument("revision", metavar="REV")
 def down(revision: str) -> None:
     """Go down to revision REV (`base` removes every table), with the data that the later revisions hold."""
-    from scheduler_domain.bootstrap import migrate_down, migration_status  # noqa: PLC0415
+    from scheduler_domain.bootstrap.migrations import migrate_down, migration_status  # noqa: PLC0415
 
     url = _postgres_url()
     migrate_down(url, revision)
@@ -45,7 +45,7 @@ def down(revision: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
     """Show the revision of the database and the newest one; exits 1 if the database is behind."""
-    from scheduler_domain.bootstrap import migration_status  # noqa: PLC0415
+    from scheduler_domain.bootstrap.migrations import migration_status  # noqa: PLC0415
 
     found = migration_status(_postgres_url())
     if as_json:
