@@ -1,0 +1,134 @@
+"""herd_event and its kin: many occurrences of as many schedules, all due at one instant.
+
+Cold: the rows are committed at the very instant they are due, with the notification that the API would send, so nothing
+was claimed or encoded ahead. The clock starts at that instant and stops when the last row has left the queue for the
+ledger. A smaller herd goes first, so that connections, plans and caches are as in a process that has been running.
+
+Each herd is proven afterwards: every occurrence COMPLETED in the ledger, and each stored in the stream exactly once.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from benchmarks import floor
+from benchmarks.figures import Result, median, result, spread
+from benchmarks.population import Named, connect, definition, make_due, names, store, yearly
+from benchmarks.stage import Running, Stage, dispatchers, stage
+from benchmarks.stream import connected, stored_ids
+
+SIZE, TENANTS = 20_000, 100
+_WARM_UP = 2_000
+_ROUNDS = 3
+_POLL_SEC = 0.01
+_ENDS_WITHIN_SEC = 60.0
+_ROOM_TO_INSERT = timedelta(seconds=3)
+
+
+def event(full: bool) -> Iterator[Result]:
+    yield asyncio.run(_herds("herd_event", dispatcher_count=1, rounds=5 if full else _ROUNDS))
+
+
+def two(full: bool) -> Iterator[Result]:
+    yield asyncio.run(_herds("herd_two", dispatcher_count=2, rounds=5 if full else _ROUNDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Herd:
+    """One herd, drained: seconds from its instant to the last record, and each occurrence's lateness."""
+
+    due_at: datetime
+    seconds: float
+    late_ms: list[float]
+
+
+async def _herds(name: str, dispatcher_count: int, rounds: int) -> Result:
+    with stage() as own:
+        lowest = await floor.measure(own)
+        connection = await connect(own.postgres_url)
+        named = names(SIZE, TENANTS)
+        await store(connection, named, [definition(yearly())] * SIZE, [None] * SIZE)
+        await connection.execute("VACUUM ANALYZE schedule, schedule_cursor")
+        with dispatchers(own, dispatcher_count) as running:
+            await _drain(connection, named[:_WARM_UP])
+            figures, processor = await _measured(own, running, connection, named, rounds)
+        await prove(own, connection, _WARM_UP + SIZE * rounds)
+        settings = await own.settings(connection)
+        await connection.close()
+    rates = [SIZE / herd.seconds for herd in figures]
+    return result(
+        name,
+        SIZE,
+        {**settings, "dispatchers": dispatcher_count, "schedules": SIZE, "tenants": TENANTS, "warm_up": _WARM_UP},
+        per_s=round(median(rates)),
+        **spread([late for herd in figures for late in herd.late_ms]),
+        cpu_us=processor,
+        rounds_per_s=[round(rate) for rate in rates],
+        floor_per_s=lowest["per_s"],
+        of_floor=round(median(rates) / lowest["per_s"], 3),
+        fsync_per_s=lowest["fsync_per_s"],
+    )
+
+
+async def _measured(
+    own: Stage, running: Sequence[Running], connection: asyncpg.Connection, named: Sequence[Named], rounds: int
+) -> tuple[list[Herd], dict[str, float]]:
+    """Drain the same schedules again and again; the processor time is that of the drains alone, all of them."""
+    herds, totals = [], {"python": 0.0, "postgres": 0.0, "nats": 0.0}
+    for _ in range(rounds):
+        await connection.execute("CHECKPOINT")
+        at = await _prepare(connection, named)
+        spent = own.processor_time(*running)
+        herds.append(await _release(connection, at))
+        for program, microseconds in spent.microseconds_per_item(len(named) * rounds).items():
+            totals[program] += microseconds
+    return herds, {program: round(microseconds, 2) for program, microseconds in totals.items()}
+
+
+async def _drain(connection: asyncpg.Connection, named: Sequence[Named]) -> Herd:
+    return await _release(connection, await _prepare(connection, named))
+
+
+async def _prepare(connection: asyncpg.Connection, named: Sequence[Named]) -> datetime:
+    """Insert a herd without committing it; return its instant, which is still to come."""
+    await connection.execute("BEGIN")
+    at = datetime.now(UTC) + _ROOM_TO_INSERT
+    await make_due(connection, named, at)
+    return at
+
+
+async def _release(connection: asyncpg.Connection, at: datetime) -> Herd:
+    """Commit the herd at its instant and wait until none of it is left."""
+    await connection.execute("SELECT pg_notify('scheduler_due', '')")
+    await asyncio.sleep(max((at - datetime.now(UTC)).total_seconds(), 0))
+    await connection.execute("COMMIT")
+    ended_at = await until_drained(connection)
+    rows = await connection.fetch("SELECT fired_at FROM ledger WHERE due_at = $1", at)
+    return Herd(at, (ended_at - at).total_seconds(), [(row[0] - at).total_seconds() * 1000 for row in rows])
+
+
+async def until_drained(connection: asyncpg.Connection, within: float = _ENDS_WITHIN_SEC) -> datetime:
+    """Wait until the queue is empty; return when it was seen to be."""
+    head = await connection.prepare("SELECT id FROM due_queue ORDER BY start_tag LIMIT 1")
+    deadline = asyncio.get_running_loop().time() + within
+    while await head.fetchval() is not None:
+        if asyncio.get_running_loop().time() > deadline:
+            left = await connection.fetchval("SELECT count(*) FROM due_queue")
+            raise RuntimeError(f"{left} occurrences are still in the queue after {within:.0f} s")
+        await asyncio.sleep(_POLL_SEC)
+    return datetime.now(UTC)
+
+
+async def prove(own: Stage, connection: asyncpg.Connection, expected: int) -> None:
+    """Raise unless so many occurrences were completed and the stream holds exactly these, once each."""
+    completed = {str(row[0]) for row in await connection.fetch("SELECT id FROM ledger WHERE status = 'COMPLETED'")}
+    async with connected(own.nats_url) as client:
+        seen = await stored_ids(client, expected)
+    twice = sum(1 for count in seen.values() if count > 1)
+    if len(completed) != expected or seen.keys() != completed or twice:
+        raise RuntimeError(
+            f"of {expected} occurrences {len(completed)} were completed and {len(seen)} stored, {twice} of them twice"
+        )
