@@ -3,7 +3,9 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from scheduler_domain.infra.embedded import EmbeddedServers, ephemeral_servers
+from scheduler_domain.infra.embedded import EmbeddedServer, EmbeddedServers, ephemeral_servers
+
+__all__ = ["EmbeddedServer", "EmbeddedServers", "embedded_servers"]
 
 
 def embedded_servers(

@@ -1,0 +1,104 @@
+"""The API as the commands see it: addressed by the environment, its refusals told in a person's words."""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+import click
+import httpx
+
+from scheduler_domain.domain.errors import ConfigurationError, SchedulerError
+
+_ANSWERS_WITHIN = 30.0  # seconds: an edit may wait until dispatchers have let go of what they hold
+_LOCAL = "http://127.0.0.1:3080"
+
+
+class ApiClient:
+    """Talks to the API that SCHEDULER_URL names, as the holder of SCHEDULER_TOKEN, for SCHEDULER_TENANT."""
+
+    def __init__(self, url: str, token: str, tenant: str) -> None:
+        self._url = url.rstrip("/")
+        self._client = httpx.Client(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {token}", "X-Tenant-Id": tenant, "Accept": "application/json"},
+            timeout=_ANSWERS_WITHIN,
+        )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """ConfigurationError if a variable is missing or no header or address could be made of it."""
+        url = environ.get("SCHEDULER_URL", "").strip() or _LOCAL
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            raise ConfigurationError(f"SCHEDULER_URL={url}: an address such as {_LOCAL} is accepted")
+        return cls(url, _required(environ, "SCHEDULER_TOKEN"), _required(environ, "SCHEDULER_TENANT"))
+
+    def request(self, method: str, path: str, *, body: object = None, **options: Any) -> Any:
+        """Return the decoded answer, None for an empty one; SchedulerError if the API refuses or cannot be reached."""
+        try:
+            answer = self._client.request(method, path, json=body, **options)
+        except httpx.TransportError as error:
+            raise SchedulerError(self._unreachable(error)) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise SchedulerError(_explained(answer))
+
+    def schedule_path(self, reference: str) -> str:
+        """Return the path of a schedule that is named by its id or its key."""
+        return f"/schedules/{self.schedule_id(reference)}"
+
+    def schedule_id(self, reference: str) -> str:
+        """Return a schedule's id; what does not parse as one is taken for its key and looked up."""
+        try:
+            return str(UUID(reference))
+        except ValueError:
+            return str(self.request("GET", f"/schedules/by-key/{quote(reference, safe='')}")["id"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def _unreachable(self, error: httpx.TransportError) -> str:
+        if isinstance(error, httpx.TimeoutException):
+            return f"{self._url} did not answer within {_ANSWERS_WITHIN:.0f} s"
+        return (
+            f"{self._url} cannot be reached ({error}): is `scheduler dev` or `scheduler serve` running there, "
+            "and is SCHEDULER_URL right?"
+        )
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise ConfigurationError(
+            f"{name} is not set: while `scheduler dev` runs, `. .scheduler/client.env` sets SCHEDULER_URL, "
+            "SCHEDULER_TENANT and SCHEDULER_TOKEN; elsewhere `scheduler token` mints a token"
+        )
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ConfigurationError(f"{name} holds characters that a header cannot carry: set it again, on one line")
+    return value
+
+
+def _explained(answer: httpx.Response) -> str:
+    """Return a problem document (RFC 9457) as lines: what was refused, then each place with what is accepted there."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        return f"{answer.status_code} {answer.reason_phrase}: {click.unstyle(answer.text)[:200].strip()}"
+    lines = [f"{answer.status_code} {problem.get('detail') or problem.get('title') or answer.reason_phrase}"]
+    errors = problem.get("errors") or []
+    if not (len(errors) == 1 and errors[0].get("message") == problem.get("detail") and not errors[0].get("pointer")):
+        lines += [f"  {error.get('pointer') or '/'}: {error.get('message')} ({error.get('code')})" for error in errors]
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        lines.append("  SCHEDULER_TOKEN was not accepted: it may have expired or been made for another API")
+    if answer.is_server_error and problem.get("requestId"):
+        lines.append(f"  request {problem['requestId']}")
+    return "\n".join(lines)

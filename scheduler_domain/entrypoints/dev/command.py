@@ -1,0 +1,26 @@
+"""What `scheduler dev` does with its options."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from scheduler_domain.entrypoints.dev import announcement
+from scheduler_domain.entrypoints.dev.data_folder import DataFolder
+from scheduler_domain.entrypoints.dev.process_tree import Options, Running, run_until_stopped
+
+
+def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: bool, as_json: bool) -> None:
+    """Run until a signal comes; SchedulerError if something does not start or ends by itself."""
+
+    async def when_ready(running: Running) -> None:
+        if running.data_dir is not None:
+            DataFolder(running.data_dir).write(announcement.CLIENT_FILE, announcement.client_variables(running))
+        click.echo(announcement.as_json(running) if as_json else announcement.as_text(running))
+        if demo:
+            from scheduler_domain.entrypoints.dev.demo.show import show_deliveries  # noqa: PLC0415  # NATS, HTTP, tables
+
+            await show_deliveries(running, as_json=as_json)
+
+    asyncio.run(run_until_stopped(Options(port, data_dir), environ, when_ready))
