@@ -125,8 +125,11 @@ class Processes:
         return self.python("-m", "scheduler_domain", *arguments, environment=environment)
 
     def python(self, *arguments: str, environment: Mapping[str, str] | None = None) -> RunningProcess:
+        return self.command(sys.executable, *arguments, environment=environment)
+
+    def command(self, *command: str, environment: Mapping[str, str] | None = None) -> RunningProcess:
         log = self._folder / f"process-{len(self._started)}.log"
-        process = RunningProcess([sys.executable, *arguments], environment or {}, log)
+        process = RunningProcess(list(command), environment or {}, log)
         self._started.append(process)
         return process
 

@@ -15,12 +15,14 @@ PARENT is the program's process id, SIGNALS the names to try in order, GRACE_SEC
 server inherits. The server's process id is printed on a line of its own; its output goes to standard error.
 """
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 
 def wait_until_abandoned(parent: int) -> None:
@@ -29,10 +31,21 @@ def wait_until_abandoned(parent: int) -> None:
         pass
 
 
+def wake(server: "subprocess.Popen[bytes]") -> None:
+    """Let a paused server and its own children go on: they would not hear that they are to stop."""
+    listed = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    # Without such a list (not Linux) the children end by the ruder signals.
+    children = [int(child) for child in listed.read_text(encoding="ascii").split()] if listed.exists() else []
+    server.send_signal(signal.SIGCONT)
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGCONT)
+
+
 def end(server: "subprocess.Popen[bytes]", signal_names: list[str], grace: float) -> None:
-    """Stop the server by ever ruder signals; a paused one is woken first, or it would not hear the first."""
+    """Stop the server by ever ruder signals, the last of which nothing withstands."""
+    wake(server)
     for name in (*signal_names, "SIGKILL"):
-        server.send_signal(signal.SIGCONT)
         server.send_signal(signal.Signals[name])
         try:
             server.wait(grace)

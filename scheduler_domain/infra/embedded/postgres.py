@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,9 @@ class Postgres:
     def answers(self, port: int) -> bool:
         """Also makes the database where it is missing: a crash may have come between the first start and that."""
         try:
-            asyncio.run(self._make_database(port))
+            # A thread of its own, because the caller's may be running a loop already.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(lambda: asyncio.run(self._make_database(port))).result()
         except _NOT_YET:
             return False
         return True

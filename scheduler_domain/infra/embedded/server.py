@@ -106,6 +106,7 @@ class EmbeddedServer:
         """Start the server and wait until it answers; does nothing if it runs already."""
         if self.is_running:
             return
+        self._end_keeper()  # it may have ended by itself
         folder = self._recipe.folder
         with folder.lock() as lock:
             for attempt in range(1, _PORT_ATTEMPTS + 1):
@@ -114,7 +115,7 @@ class EmbeddedServer:
                 try:
                     self._wait_until_answering(port)
                 except EmbeddedServerError:
-                    self.stop()
+                    self._end_keeper()
                     # Somebody may take a free port before the server binds it; any other failure would repeat itself.
                     if attempt == _PORT_ATTEMPTS or not self._lost_its_port():
                         raise
@@ -124,18 +125,17 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Shut the server down in order and wait for its end; does nothing if it is down."""
-        if self._keeper is None:
-            return
         if self._paused and self.is_running:
             self.resume()
-        self._await_end(self._keeper)
+        self._end_keeper()
+        self._wait_until_none_is_left()
 
     def kill(self) -> None:
         """End every process of the server at once, as a crash would, and leave everything as it lay."""
         self.pause()
         self._signal_all(signal.SIGKILL)
-        if self._keeper is not None:
-            self._await_end(self._keeper)
+        self._end_keeper()
+        self._wait_until_none_is_left()
 
     def restart(self) -> None:
         """Stop the server if it runs, and start it at the same address."""
@@ -189,12 +189,17 @@ class EmbeddedServer:
     def _lost_its_port(self) -> bool:
         return self._port is None and "in use" in self.log.read_text(encoding="utf-8", errors="replace").lower()
 
-    def _await_end(self, kept: "subprocess.Popen[str]") -> None:
-        """Tell the keeper to stop the server, if it still runs, and wait for both; bounded by the keeper's patience."""
-        with kept:
-            if kept.stdin is not None:
-                kept.stdin.close()
+    def _end_keeper(self) -> None:
+        """Tell the keeper to stop the server, if it still runs, and wait for both; the keeper's patience is limited."""
+        if self._keeper is None:
+            return
+        with self._keeper as keeper_process:
+            if keeper_process.stdin is not None:
+                keeper_process.stdin.close()
         self._keeper = None
+
+    def _wait_until_none_is_left(self) -> None:
+        self._recipe.folder.lock().release()
 
     def _signal_all(self, number: signal.Signals) -> None:
         first = psutil.Process(self.pid)

@@ -130,7 +130,7 @@ class EmbeddedServers:
         if lock is None:
             holder = FileLock.last_holder(self.data_dir / _OWNER)
             raise EmbeddedServerError(
-                f"{self.data_dir} is in use by process {holder}: stop that, or choose another folder"
+                f"{self.data_dir} is in use by process {holder}: stop it, or choose another folder"
             )
         return lock
 
