@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from scheduler_domain.domain.errors import ConfigurationError
@@ -22,6 +22,8 @@ _BETWEEN_ADDRESSES = re.compile(r",\s*(?=\w+://)")
 _PASSWORD_PARAMETER = re.compile(r"(?<=[?&]password=)[^&]*")
 
 Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class IdentitySettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    level: str
-    format: str
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["json", "console"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ class _Variables:
             name, None, accepted, lambda text: None if text.lower() == "off" else _within(float(text), 0.1, 1e6)
         )
 
-    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+    def choice(self, name: str, default: Word, choices: tuple[Word, ...]) -> Word:
         return self._parsed(name, default, "one of " + ", ".join(choices), lambda text: _one_of(text.lower(), choices))
 
     def flag(self, name: str, *, default: bool) -> bool:
@@ -284,19 +286,17 @@ class _Variables:
             raise ConfigurationError(f"{name}={masked(value)}: {accepted} is accepted") from None
 
 
-Number = TypeVar("Number", int, float)
-
-
 def _within(number: Number, least: float, most: float) -> Number:
     if not least <= number <= most:  # also refuses NaN
         raise ValueError(number)
     return number
 
 
-def _one_of(word: str, words: tuple[str, ...]) -> str:
-    if word not in words:
-        raise ValueError(word)
-    return word
+def _one_of(text: str, words: tuple[Word, ...]) -> Word:
+    for word in words:
+        if text == word:
+            return word
+    raise ValueError(text)
 
 
 def _check_address(address: str, schemes: tuple[str, ...]) -> None:

@@ -1,0 +1,49 @@
+"""A look at a PostgreSQL server, for `scheduler doctor`; changes nothing."""
+
+from datetime import UTC, datetime
+
+import asyncpg
+
+from scheduler_domain.application.ports.inspection import PostgresFacts
+from scheduler_domain.domain.errors import Unavailable
+from scheduler_domain.infra.postgres.address import asyncpg_url
+from scheduler_domain.infra.postgres.migrate import head_revision
+
+_ANSWERS_WITHIN = 5.0
+_LOOK = """
+SELECT current_setting('server_version_num')::int AS version,
+       current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off' AS is_durable,
+       to_regclass('scheduler.alembic_version') IS NOT NULL AS is_migrated,
+       clock_timestamp() AS now
+"""
+
+
+async def inspect_postgres(postgres_url: str) -> PostgresFacts:
+    """Return what there is to know; Unavailable if the server cannot be reached or lets us not in."""
+    try:
+        connection = await asyncpg.connect(
+            asyncpg_url(postgres_url), timeout=_ANSWERS_WITHIN, command_timeout=_ANSWERS_WITHIN
+        )
+        try:
+            return await _look(connection)
+        finally:
+            await connection.close(timeout=_ANSWERS_WITHIN)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable(f"cannot be used: {error or type(error).__name__}") from error
+
+
+async def _look(connection: "asyncpg.Connection[asyncpg.Record]") -> PostgresFacts:
+    await connection.fetchrow(_LOOK)  # the first time includes preparing it, and would read as a slow clock
+    asked_at = datetime.now(UTC)
+    row = await connection.fetchrow(_LOOK)
+    answered_at = datetime.now(UTC)
+    revision = None
+    if row["is_migrated"]:
+        revision = await connection.fetchval("SELECT version_num FROM scheduler.alembic_version")
+    return PostgresFacts(
+        version=row["version"],
+        clock_ahead=row["now"] - (asked_at + (answered_at - asked_at) / 2),
+        is_durable=row["is_durable"],
+        current_revision=revision,
+        head_revision=head_revision(),
+    )
