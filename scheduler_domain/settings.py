@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from scheduler_domain.domain.address_guard import AllowedNets
 from scheduler_domain.domain.errors import ConfigurationError
 
 _SHORTEST_SECRET = 32  # bytes: RFC 7518 section 3.2 asks for a key as long as the hash
@@ -123,9 +124,7 @@ class Settings:
                 variables.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
                 variables.choice("LOG_FORMAT", "json", ("json", "console")),
             ),
-            webhook=WebhookSettings(
-                variables.text("WEBHOOK_ALLOW_NETS", ""), variables.flag("WEBHOOK_ALLOW_HTTP", default=False)
-            ),
+            webhook=_webhook(variables),
             dispatcher=_dispatcher(variables),
             api_rate_limit=variables.rate("API_RATE_LIMIT"),
             telemetry=TelemetrySettings(
@@ -199,6 +198,12 @@ def _identity(variables: "_Variables") -> IdentitySettings:
         tenant_claim=variables.text("JWT_TENANT_CLAIM", "tenant_id"),
         roles_claim=variables.text("JWT_ROLES_CLAIM", "roles"),
     )
+
+
+def _webhook(variables: "_Variables") -> WebhookSettings:
+    allow_nets = variables.text("WEBHOOK_ALLOW_NETS", "")
+    AllowedNets.parse(allow_nets)  # refused at the start, not at the first delivery
+    return WebhookSettings(allow_nets, variables.flag("WEBHOOK_ALLOW_HTTP", default=False))
 
 
 def _dispatcher(variables: "_Variables") -> DispatcherSettings:

@@ -79,6 +79,10 @@ def test_a_bad_value_is_refused_in_one_line_that_names_variable_value_and_what_i
     assert "\n" not in message
 
 
+def test_the_networks_that_webhooks_may_reach_are_read_at_the_start() -> None:
+    assert "10.1.0.0/99" in refusal({"WEBHOOK_ALLOW_NETS": "127.0.0.0/8,10.1.0.0/99"})
+
+
 def test_a_line_break_in_a_value_does_not_break_the_message() -> None:
     assert "\n" not in refusal({"PORT": "80\nInjected: line"})
 
