@@ -1,0 +1,1 @@
+"""Webhooks: one HTTP request an attempt, to an address that was judged, with every wait and every size bounded."""
