@@ -1,9 +1,9 @@
 """As whom the servers run, and how they are kept from outliving this program.
 
 PostgreSQL refuses to run as root, and the other two have no business doing so. As root the servers therefore run as the
-owner of their folder, or as `nobody` where that is root, and keep a single capability: to search folders and read
-files. It lets them reach programs and data below private folders such as /root without anybody's permissions being
-changed. util-linux's `setpriv` does this without a fork, so the process that is started is the server itself.
+owner of their folder, or as `nobody` where that is root, and keep a single capability (capabilities(7)): to search
+folders and read files. It lets them reach programs and data below private folders such as /root without anybody's
+permissions being changed. util-linux's `setpriv` does this without a fork, so what is started is the server itself.
 """
 
 import os
@@ -14,7 +14,10 @@ from pathlib import Path
 
 from scheduler_domain.infra.embedded.error import EmbeddedServerError
 
-_REACH_PRIVATE_FOLDERS = "+dac_read_search"
+_STATUS = Path("/proc/self/status")
+# Capabilities that reach a private folder, with their bits in the kernel's sets; the lesser comes first. Docker gives
+# root the second one only.
+_REACHING = (("dac_read_search", 2), ("dac_override", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,16 @@ class Account:
     def _switch(self) -> list[str]:
         if os.geteuid() == self.user_id:
             return []
-        return [
-            f"--reuid={self.user_id}",
-            f"--regid={self.group_id}",
-            "--clear-groups",
-            f"--inh-caps={_REACH_PRIVATE_FOLDERS}",
-            f"--ambient-caps={_REACH_PRIVATE_FOLDERS}",
-        ]
+        switch = [f"--reuid={self.user_id}", f"--regid={self.group_id}", "--clear-groups"]
+        reaching = _reaching_capability()
+        if reaching is not None:
+            # initdb asks access(2) about its programs, which ignores capabilities unless this bit is set.
+            switch += [f"--inh-caps=+{reaching}", f"--ambient-caps=+{reaching}", "--securebits=+no_setuid_fixup"]
+        return switch
+
+
+def _reaching_capability() -> str | None:
+    """Return the least capability that we hold and that reaches private folders; None in a container that has none."""
+    lines = _STATUS.read_text(encoding="ascii").split("\n")
+    held = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return next((name for name, bit in _REACHING if held >> bit & 1), None)

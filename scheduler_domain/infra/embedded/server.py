@@ -125,6 +125,8 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Shut the server down in order and wait for its end; does nothing if it is down."""
+        if self._keeper is None:
+            return
         if self._paused and self.is_running:
             self.resume()
         self._end_keeper()

@@ -63,13 +63,15 @@ class EmbeddedServers:
 
         Raises EmbeddedServerError, its message one line.
         """
-        if self._owner is None:
-            self._owner = self._take_folder()
         try:
+            self._owner = self._owner or self._take_folder()
             self._servers = self._servers or {
                 name: EmbeddedServer(recipe(Folder(self.data_dir / name))) for name, recipe in self._recipes.items()
             }
             self._each(EmbeddedServer.start)
+        except OSError as error:
+            self.stop()
+            raise EmbeddedServerError(f"cannot run servers in {self.data_dir}: {error}") from error
         except BaseException:
             self.stop()
             raise
@@ -122,11 +124,8 @@ class EmbeddedServers:
             future.result()
 
     def _take_folder(self) -> FileLock:
-        try:
-            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock.take(self.data_dir / _OWNER)
-        except OSError as error:
-            raise EmbeddedServerError(f"cannot use {self.data_dir} for data: {error.strerror}") from error
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock.take(self.data_dir / _OWNER)
         if lock is None:
             holder = FileLock.last_holder(self.data_dir / _OWNER)
             raise EmbeddedServerError(
