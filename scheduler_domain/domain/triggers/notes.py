@@ -1,0 +1,84 @@
+"""Lint: what is legal, and perhaps not meant. A note never refuses anything."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from scheduler_domain.domain.triggers.cron import CronExpression, parse_cron
+from scheduler_domain.domain.triggers.rule import compile_rule
+from scheduler_domain.domain.triggers.spec import Cron, FixedDelay, RuleSpec
+
+_DAY = 86_400
+_RARE = timedelta(days=3 * 365)
+_LOOK_AHEAD = timedelta(days=2 * 365)
+_MOST_LOOKED_AT = 1_000
+
+
+class Note(NamedTuple):
+    """A remark on a rule: a stable kebab-case code, and a sentence for its author."""
+
+    code: str
+    message: str
+
+
+def lint(spec: RuleSpec) -> list[Note]:
+    """Return what the author of a rule may want to know; TriggerError as `compile_rule` raises it.
+
+    >>> from datetime import UTC, datetime
+    >>> [note.code for note in lint(RuleSpec(FixedDelay(86400), "UTC", datetime(2026, 1, 1, tzinfo=UTC)))]
+    ['day-is-not-24-hours']
+    """
+    trigger = spec.trigger
+    notes: list[Note] = []
+    if isinstance(trigger, Cron):
+        notes += _cron_notes(trigger, parse_cron(trigger.cron))
+    if isinstance(trigger, FixedDelay) and trigger.delay_sec % _DAY == 0:
+        notes.append(
+            Note(
+                "day-is-not-24-hours",
+                f"{trigger.delay_sec:,} seconds are {trigger.delay_sec // 3600:,} elapsed hours: where clocks change, "
+                "the local time moves. For the same local time each day use a cron trigger.",
+            )
+        )
+    return [*notes, *_calendar_notes(spec)]
+
+
+def _cron_notes(trigger: Cron, expression: CronExpression) -> Iterator[Note]:
+    if expression.either_day:
+        yield Note(
+            "both-day-fields",
+            "Day of month and day of week are both given, so a day matches by either (crontab(5)). "
+            "To require both, start one with a star, such as */1.",
+        )
+    fields = trigger.cron.split()
+    minutes = fields[0] if len(fields) == 5 else fields[1] if len(fields) == 6 else ""
+    step = minutes.removeprefix("*/")
+    if minutes.startswith("*/") and step.isdigit() and 60 % int(step):
+        yield Note("uneven-step", f"{minutes} restarts at each full hour, so its last gap in an hour is shorter.")
+
+
+def _calendar_notes(spec: RuleSpec) -> Iterator[Note]:
+    """Look at the instants of the next two years, and at how far apart they are."""
+    rule = compile_rule(spec)
+    page = rule.page(spec.created_at, _MOST_LOOKED_AT, until=spec.created_at + _LOOK_AHEAD)
+    shifted = next((instant for instant in page.instants if instant.dst == "SHIFTED"), None)
+    if shifted is not None:
+        yield Note(
+            "gap-hour",
+            f"{shifted.nominal.replace('T', ' ')} does not exist in {spec.tz}, where clocks go forward; "
+            f"that occurrence takes place at {shifted.local:%H:%M:%S}.",
+        )
+    repeated = next((instant for instant in page.instants if instant.dst == "REPEATED"), None)
+    if repeated is not None:
+        which = {"FIRST": "the first", "SECOND": "the second", "BOTH": "both"}[spec.dst.fold]
+        yield Note(
+            "fold-hour",
+            f"{repeated.local:%Y-%m-%d %H:%M:%S} exists twice in {spec.tz}, where clocks go back; {which} is taken.",
+        )
+    few = rule.instants(spec.created_at, 12)
+    gaps = [later - earlier for earlier, later in pairwise(few)]
+    if gaps and min(gaps) > _RARE:
+        yield Note("rare", f"It takes place about every {min(gaps).days // 365} years.")
+    if any(gap > timedelta(days=8 * 365 - 2) for gap in gaps) and any(at.year < 2100 for at in few):
+        yield Note("year-2100", "The year 2100 has no 29 February: eight years pass between 2096 and 2104.")

@@ -1,0 +1,253 @@
+"""A whole recurrence set on a zone's wall clock: rules with their ends, added and removed dates, merged in order."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+from scheduler_domain.domain.triggers.errors import TriggerError
+from scheduler_domain.domain.triggers.exclusions import Dates, WallDates, ZoneDates
+from scheduler_domain.domain.triggers.fixed_delay import ElapsedSteps
+from scheduler_domain.domain.triggers.local_time import DAY, LAST_SECOND, parse_iso, utc_microsecond, wall_second
+from scheduler_domain.domain.triggers.placement import Placement
+from scheduler_domain.domain.triggers.rrule import UNIT_SECONDS, nth_slot, rule_slots, steps_elapsed_time
+from scheduler_domain.domain.triggers.rrule_text import FIELD, Block, RuleParts, TimeText, parse_block, refused
+from scheduler_domain.domain.triggers.slots import Limited, Listed, Slots
+from scheduler_domain.domain.triggers.spec import Rrule
+from scheduler_domain.domain.triggers.wall_clock import SHIFTED, Due, Timeline
+from scheduler_domain.domain.triggers.years import LAST_YEAR, day_of
+from scheduler_domain.domain.triggers.zones import Zone, load_zone
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """A recurrence set ready to walk; `counted` are its rules with COUNT, in the order in which they are written."""
+
+    timeline: Timeline
+    counted: tuple["Counted", ...]
+    earliest: int
+    """No instant of the set lies before this UTC second."""
+
+
+def anchor_of(trigger: Rrule, zone: Zone) -> int | None:
+    """Return the local second of DTSTART, or None where the trigger has none and its creation anchors it."""
+    block = parse_block(trigger.rrule)
+    in_block = _block_anchor(block, zone)
+    if trigger.dtstart is None:
+        return in_block
+    parsed, aware = parse_iso(trigger.dtstart, "trigger.dtstart")
+    if parsed.microsecond:
+        raise TriggerError("bad-time", "trigger.dtstart must be a whole second.", "trigger.dtstart")
+    second = utc_microsecond(parsed) // 1_000_000 if aware else wall_second(parsed)
+    anchor = second + zone.offset_at(second) if aware else second
+    if in_block is not None and in_block != anchor:
+        raise TriggerError("rrule-anchor", "trigger.dtstart and DTSTART differ; give one of them.", "trigger.dtstart")
+    return anchor
+
+
+def _block_anchor(block: Block, zone: Zone) -> int | None:
+    if block.anchor is None:
+        return None
+    if block.anchor.zone not in (None, "UTC", zone.name):
+        raise refused("rrule-zone", f"has DTSTART in another zone than tz ({zone.name}); make the two the same")
+    return local_second(block.anchor, zone)
+
+
+def recurrence(trigger: Rrule, anchor: int, place: Placement) -> Recurrence:
+    """Return the walker of a recurrence set, anchored at a local second."""
+    block = parse_block(trigger.rrule)
+    removed = _Removed(block, place.zone)
+    counted: list[Counted] = []
+    timelines: list[Timeline] = []
+    for rule in block.rules:
+        if steps_elapsed_time(rule):
+            steps = _Without(_elapsed(rule, anchor, place), removed, ZoneDates(place.zone))
+            timelines.append(place.instants(steps if removed else steps.slots))
+        else:
+            slots, until = _limited(rule, anchor, place, counted)
+            without = _Without(slots, removed, WallDates())
+            timeline = place.wall(without if removed else slots)
+            timelines.append(timeline if until is None else _Until(timeline, until))
+    if block.added:
+        added = Listed([local_second(time, place.zone, anchor % DAY) for time in block.added])
+        timelines.append(place.wall(_Without(added, removed, WallDates())))
+        anchor = min(anchor, next(added.walk(-LAST_SECOND)))
+    timeline = timelines[0] if len(timelines) == 1 else _Merged(tuple(timelines))
+    return Recurrence(timeline, tuple(counted), anchor - 2 * DAY)
+
+
+def _limited(rule: RuleParts, anchor: int, place: Placement, counted: "list[Counted]") -> tuple[Slots, int | None]:
+    """Return a rule's slots up to its COUNT or local UNTIL, and the UTC second of an UNTIL with `Z`."""
+    slots = rule_slots(rule, anchor)
+    if rule.count is not None:
+        limited = Counted(slots, rule.count, anchor, place)
+        counted.append(limited)
+        return limited, None
+    if rule.until is None:
+        return slots, None
+    if rule.until.zone == "UTC":
+        return slots, _second(rule.until)
+    return Limited(slots, _second(rule.until, DAY - 1)), None
+
+
+def _elapsed(rule: RuleParts, anchor: int, place: Placement) -> ElapsedSteps:
+    """Return the real seconds of a sub-daily rule without BY parts; the anchor is placed by the schedule's policies."""
+    zone = place.zone
+    first = place.anchor(anchor)
+    step = rule.interval * UNIT_SECONDS[rule.frequency]
+    last = LAST_SECOND
+    if rule.count is not None:
+        last = first + step * (rule.count - 1)
+    elif rule.until is not None and rule.until.zone == "UTC":
+        last = _second(rule.until)
+    elif rule.until is not None:
+        last = zone.last_utc_of(_second(rule.until, DAY - 1))
+    return ElapsedSteps(first, step, last)
+
+
+def _second(time: TimeText, default_clock: int = 0) -> int:
+    """Return the digits of a time as seconds; a date alone takes the given time of the day."""
+    digits = time.date
+    try:
+        if int(digits[:4]) > LAST_YEAR:
+            return LAST_SECOND
+        day = day_of(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        raise refused("rrule-value", f"has a date that no calendar has ({digits})") from None
+    if time.clock is None:
+        return DAY * day + default_clock
+    hour, minute, second = int(time.clock[:2]), int(time.clock[2:4]), int(time.clock[4:])
+    if hour > 23 or minute > 59 or second > 60:
+        raise refused("rrule-value", f"has a time that no day has ({time.clock})")
+    return DAY * day + 3600 * hour + 60 * minute + min(second, 59)
+
+
+def local_second(time: TimeText, zone: Zone, default_clock: int = 0) -> int:
+    """Return a time as a local second of the schedule's zone, whatever zone it was written in."""
+    second = _second(time, default_clock)
+    if time.zone is None or time.zone == zone.name or time.clock is None:
+        return second
+    utc = second if time.zone == "UTC" else _other_zone(time.zone).utc_of(second)
+    return utc + zone.offset_at(utc)
+
+
+def _other_zone(name: str) -> Zone:
+    try:
+        return load_zone(name)
+    except TriggerError as error:
+        raise TriggerError(error.code, f"TZID in trigger.rrule: {error.message}", FIELD) from None
+
+
+class Counted:
+    """The first `count` local times of a rule. Where they end is found once, by whole years where that is possible.
+
+    A time that a SKIP policy leaves out because no clock shows it is not counted.
+    """
+
+    __slots__ = ("_anchor", "_count", "_last", "_place", "_slots")
+
+    def __init__(self, slots: Slots, count: int, anchor: int, place: Placement) -> None:
+        self._slots = slots
+        self._count = count
+        self._anchor = anchor
+        self._place = place
+        self._last: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The last counted local second."""
+        if self._last is None:
+            self._last = self._find_last()
+        return self._last
+
+    @last.setter
+    def last(self, value: int) -> None:
+        self._last = value
+
+    def walk(self, low: int) -> Iterator[int]:
+        """Yield each slot that is not before `low`, ascending."""
+        return takewhile(self.last.__ge__, self._slots.walk(low))
+
+    def _find_last(self) -> int:
+        count = self._count
+        while True:
+            last = nth_slot(self._slots, count)
+            if last is None:
+                return LAST_SECOND
+            if not self._place.skips_gaps:
+                return last
+            needed = self._count + self._missing(last)
+            if needed == count:
+                return last
+            count = needed
+
+    def _missing(self, last: int) -> int:
+        missing = 0
+        for low, high in self._place.zone.gaps(self._anchor, last):
+            missing += sum(1 for _ in takewhile(min(high, last + 1).__gt__, self._slots.walk(low)))
+        return missing
+
+
+class _Removed:
+    """EXDATE: local seconds, and whole local dates where only a date is given."""
+
+    def __init__(self, block: Block, zone: Zone) -> None:
+        self._seconds = frozenset(local_second(time, zone) for time in block.removed if time.clock is not None)
+        self._days = frozenset(local_second(time, zone) // DAY for time in block.removed if time.clock is None)
+
+    def __bool__(self) -> bool:
+        return bool(self._seconds or self._days)
+
+    def __contains__(self, local: int) -> bool:
+        return local in self._seconds or local // DAY in self._days
+
+
+class _Without:
+    """A walker's slots without the removed local times."""
+
+    __slots__ = ("_dates", "_removed", "slots")
+
+    def __init__(self, slots: Slots, removed: _Removed, dates: Dates) -> None:
+        self.slots = slots
+        self._removed = removed
+        self._dates = dates
+
+    def walk(self, low: int) -> Iterator[int]:
+        """Yield each slot that is not before `low`, ascending."""
+        local_of = self._dates.local_of
+        return (slot for slot in self.slots.walk(low) if local_of(slot) not in self._removed)
+
+
+class _Until:
+    """A timeline up to and including one UTC second."""
+
+    __slots__ = ("_last", "_timeline")
+
+    def __init__(self, timeline: Timeline, last: int) -> None:
+        self._timeline = timeline
+        self._last = last
+
+    def walk(self, low: int) -> Iterator[Due]:
+        """Yield each instant that is not before the UTC second `low`, ascending."""
+        return takewhile(lambda due: due[0] <= self._last, self._timeline.walk(low))
+
+
+class _Merged:
+    """Several timelines as one: at the same instant, a local time that exists and the earliest one give the name."""
+
+    __slots__ = ("_timelines",)
+
+    def __init__(self, timelines: tuple[Timeline, ...]) -> None:
+        self._timelines = timelines
+
+    def walk(self, low: int) -> Iterator[Due]:
+        """Yield each instant that is not before the UTC second `low`, ascending, no UTC second twice."""
+        last = low - 1
+        for due in heapq.merge(*(timeline.walk(low) for timeline in self._timelines), key=_by_instant):
+            if due[0] > last:
+                last = due[0]
+                yield due
+
+
+def _by_instant(due: Due) -> tuple[int, bool, int]:
+    return due[0], due[2] == SHIFTED, due[1]
