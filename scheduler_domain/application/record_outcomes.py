@@ -39,7 +39,9 @@ class RecordOutcomes:
     def open_count(self) -> int:
         return len(self._ended) + len(self._postponed)
 
-    def add(self, held: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float) -> None:
+    def add(
+        self, held: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float
+    ) -> None:
         """Take the outcomes of attempts that were made together; `seconds` is how long they took."""
         ended_at = fired_at + timedelta(seconds=seconds)
         duration_ms = round(seconds * 1000)
@@ -88,8 +90,8 @@ class RecordOutcomes:
 
     def _count_ended(self, ended: Sequence[Ended]) -> None:
         counts = Counter((item.status, item.target_kind, item.claimed.kind) for item in ended)
-        for (status, target_kind, kind), count in counts.items():
-            self._measurements.ended(status, target_kind, kind, count)
+        for (status, target, kind), count in counts.items():
+            self._measurements.ended(status, target, kind, count)
 
 
 def decide(

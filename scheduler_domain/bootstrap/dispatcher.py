@@ -26,7 +26,6 @@ from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.notifications import listen
-from scheduler_domain.infra.redis.leadership import RedisLeadership
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
 from scheduler_domain.settings import Settings
@@ -115,6 +114,8 @@ async def _close(pool: asyncpg.Pool) -> None:
 async def _leadership(stack: AsyncExitStack, settings: Settings, fallback: Leadership) -> Leadership:
     if settings.redis_url is None:
         return fallback
+    from scheduler_domain.infra.redis.leadership import RedisLeadership  # noqa: PLC0415 - optional
+
     leadership = RedisLeadership.connect(settings.redis_url, fallback)
     stack.push_async_callback(leadership.close)
     return leadership

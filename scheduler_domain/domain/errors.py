@@ -12,7 +12,7 @@
     ├── PreconditionUnreadable    400  precondition-unreadable
     ├── IdempotencyMismatch       422  idempotency-mismatch
     ├── Unavailable               503  unavailable           a dependency is away; carries when to ask again
-    └── ConfigurationError         –   configuration         a process cannot start as configured
+    └── ConfigurationError         -   configuration         a process cannot start as configured
 
 Driver exceptions become one of these once, in the adapter; these become problem+json once, at the edge.
 """

@@ -52,9 +52,7 @@ def unknown_places(text: str, known: frozenset[str] = PLACE_NAMES) -> list[str]:
     >>> unknown_places("Hello ${tenantId}, ${nmae}, $$5")
     ['nmae']
     """
-    return [
-        match[1] for match in _PLACE.finditer(text) if match[1] is not None and match[1] not in known
-    ]
+    return [match[1] for match in _PLACE.finditer(text) if match[1] is not None and match[1] not in known]
 
 
 def body_pieces(payload: bytes | None, source: BodySource) -> tuple[bytes, ...]:

@@ -24,3 +24,7 @@ class RememberedAnswer(Struct, frozen=True):
 class Answers(Protocol):
     async def find(self, tenant_id: str, key: str) -> RememberedAnswer | None:
         """Return what was answered under the key within the last 24 hours."""
+
+
+class AnswerTaken(Exception):
+    """Another request has answered under the same idempotency key meanwhile; its answer is the one to give."""

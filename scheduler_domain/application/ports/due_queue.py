@@ -8,7 +8,6 @@ from uuid import UUID
 from msgspec import Struct
 
 
-
 class Claimed(Struct, frozen=True, gc=False):
     """A leased row, with the schedule as it stands now; `definition` is None where the schedule is gone."""
 
@@ -49,7 +48,7 @@ class Ended(Struct, frozen=True, gc=False):
 
 
 class Postponed(Struct, frozen=True, gc=False):
-    """An attempt that failed and is tried again at `retry_at`. `counts` False: nothing was tried, no attempt is kept."""
+    """An attempt that failed and is tried again at `retry_at`; where it does not `count`, no attempt is kept."""
 
     claimed: Claimed
     attempt_count: int

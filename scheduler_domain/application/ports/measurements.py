@@ -1,4 +1,4 @@
-"""What the flow counts about itself. Called per batch, never per occurrence, so measuring costs the hot path nothing."""
+"""What the flow counts about itself, per batch and never per occurrence: the hot path must not feel it."""
 
 from collections.abc import Sequence
 from typing import Protocol

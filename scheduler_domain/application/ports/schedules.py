@@ -51,6 +51,7 @@ class Changed(Struct, frozen=True):
     """What a change leaves behind: the schedule, its cursor, what was withdrawn, and what is planned instead."""
 
     schedule: Schedule
+    paused_at: datetime | None
     resume_at: datetime | None
     plan: Plan
     withdrawal: Withdrawal
@@ -75,6 +76,8 @@ class HeldSchedule(Protocol):
     def cursor(self) -> Cursor: ...
     @property
     def paused_at(self) -> datetime | None: ...
+    @property
+    def resume_at(self) -> datetime | None: ...
     @property
     def last_ended_at(self) -> datetime | None:
         """When the newest occurrence of the plan ended; asked of schedules that run from completion."""

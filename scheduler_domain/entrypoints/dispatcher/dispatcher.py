@@ -7,6 +7,7 @@ outcomes, leave. Whatever does not fit into the grace period is found by the nex
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -75,7 +76,7 @@ class Dispatcher:
             keep_stepping("claim", self._claim_step, self._due, stop),
             keep_stepping("deliver", self._timer_step, self._timer, stop),
             *(
-                keep_stepping("deliver", lambda lane=lane: self._broker_step(lane), self._never, stop)
+                keep_stepping("deliver", partial(self._broker_step, lane), self._never, stop)
                 for lane in self._parts.broker_lanes
                 for _ in range(self._parts.sends_in_flight)
             ),

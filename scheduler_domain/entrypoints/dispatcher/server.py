@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import signal
-from contextlib import suppress
 
 import structlog
 import uvloop

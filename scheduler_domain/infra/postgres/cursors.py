@@ -24,7 +24,7 @@ class PostgresCursors:
         ]
 
     async def record_plans(self, plans: Sequence[Plan]) -> int:
-        """See the port. A schedule that ends without a last occurrence to deliver is completed in the same transaction."""
+        """See the port. A schedule that ends with nothing left to deliver is completed in the same transaction."""
         ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
         exhausted = [plan.before for plan in ordered if plan.finished and not plan.due]
         async with self._pool.acquire() as connection, connection.transaction():
@@ -39,9 +39,7 @@ class PostgresCursors:
         return inserted
 
     async def set_aside(self, cursor: Cursor, reason: str) -> None:
-        await self._pool.execute(
-            statement("disable_schedules"), [cursor.tenant_id], [cursor.schedule_id], [reason]
-        )
+        await self._pool.execute(statement("disable_schedules"), [cursor.tenant_id], [cursor.schedule_id], [reason])
 
 
 def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:

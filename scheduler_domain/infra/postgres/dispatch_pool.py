@@ -28,8 +28,8 @@ _SESSION = MappingProxyType(
 )
 
 
-class StatelessConnection(asyncpg.Connection):
-    """A connection on which nothing session-level is ever set, so a release has nothing to reset (a round trip less)."""
+class StatelessConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
+    """A connection on which nothing session-level is ever set: a release has nothing to reset, a round trip less."""
 
     def get_reset_query(self) -> str:
         return ""

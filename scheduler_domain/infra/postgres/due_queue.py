@@ -101,7 +101,7 @@ def _leases(claimed: Sequence[Claimed]) -> tuple[list[str], list[UUID], list[UUI
     )
 
 
-def _ended_columns(ended: Sequence[Ended]) -> tuple[list[object], ...]:
+def _ended_columns(ended: Sequence[Ended]) -> tuple[Sequence[object], ...]:
     return (
         *_leases([item.claimed for item in ended]),
         [item.status for item in ended],

@@ -23,9 +23,7 @@ _decode_rule = msgspec.json.Decoder(PlanningRule).decode
 
 
 class Housekeeping:
-    def __init__(
-        self, pool: asyncpg.Pool, clock: Clock, measurements: Measurements, lookahead: timedelta
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, clock: Clock, measurements: Measurements, lookahead: timedelta) -> None:
         self._pool = pool
         self._clock = clock
         self._measurements = measurements

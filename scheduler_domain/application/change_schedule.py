@@ -1,0 +1,214 @@
+"""Change: edit, replace, pause, resume and delete, each one transaction under the schedule's lock.
+
+After a change is answered, no attempt starts that it forbids. A dispatcher may hold occurrences in memory, leased
+before the change: the same transaction records a revocation, and the answer waits until each such dispatcher has
+confirmed that it let go, or its lease has run out (docs/decisions/0007).
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scheduler_domain.application.accept_schedule import is_soon, next_instant
+from scheduler_domain.application.answer_once import Once
+from scheduler_domain.application.plan_anew import Planner, stopped, unmoved
+from scheduler_domain.application.ports.schedules import Changed, HeldSchedule, Revocation, Schedules
+from scheduler_domain.application.read_schedules import NO_SUCH_SCHEDULE
+from scheduler_domain.domain.errors import InvalidField, NotFound, VersionMismatch
+from scheduler_domain.domain.occurrence import OccurrenceKind
+from scheduler_domain.domain.planning import Plan, PlanningRule
+from scheduler_domain.domain.roles import Caller
+from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
+from scheduler_domain.domain.validation import TargetPolicy, check_definition, checked_rule
+from scheduler_domain.domain.withdrawal import Ending, Withdrawal, withdraw, withdraw_nothing
+
+_FIRST_LOOK: Final = 0.005
+_LOOK_EVERY: Final = 0.05
+
+Edit = Callable[[ScheduleDefinition], ScheduleDefinition]
+"""From the definition as it stands to the one that is wanted."""
+
+
+class Precondition(Struct, frozen=True):
+    """The versions that a client is willing to change; None: any. `needs_existing` where it named some, or `*`."""
+
+    versions: frozenset[int] | None = None
+    needs_existing: bool = False
+
+    def check(self, version: int) -> None:
+        if self.versions is not None and version not in self.versions:
+            raise VersionMismatch(
+                f"the schedule has version {version} by now; read it again and repeat the change on what it is"
+            )
+
+
+class Pause(Struct, frozen=True):
+    reason: str | None = None
+    resume_at: datetime | None = None
+
+
+class ChangeSchedule:
+    """The use cases that hold a schedule. All raise NotFound, and VersionMismatch by their precondition."""
+
+    def __init__(self, schedules: Schedules, policy: TargetPolicy, planner: Planner) -> None:
+        self._schedules = schedules
+        self._policy = policy
+        self._planner = planner
+
+    async def edit(self, caller: Caller, schedule_id: UUID, precondition: Precondition, edit: Edit) -> Schedule:
+        """Return the edited schedule, or the one that is, where the edit changes nothing.
+
+        Raises InvalidField with every problem found, and KeyTaken.
+        """
+        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+            before = _found(held, precondition)
+            definition = edit(before.schedule.definition)
+            if definition == before.schedule.definition:
+                return before.schedule
+            check_definition(definition, caller.tenant_id, self._policy)
+            checked_rule(definition, before.schedule.created_at)
+            changed = self._edited(before, definition)
+            revocation = await before.change(changed, None)
+        await self._obeyed(caller.tenant_id, revocation)
+        return changed.schedule
+
+    async def pause(
+        self, caller: Caller, schedule_id: UUID, precondition: Precondition, pause: Pause, once: Once[Schedule]
+    ) -> Schedule:
+        """Withdraw what is planned and plan nothing more. A schedule that fires nothing already stays as it is."""
+        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+            before = _found(held, precondition)
+            if pause.resume_at is not None and pause.resume_at <= before.now:
+                raise InvalidField.at("/resumeAt", "not-in-the-future", "resumeAt lies in the future, or is left out")
+            if _is_paused_so_already(before, pause):
+                return before.schedule
+            changed = self._paused(before, before.schedule.definition, pause)
+            revocation = await before.change(changed, once.remembered(changed.schedule))
+        await self._obeyed(caller.tenant_id, revocation)
+        return changed.schedule
+
+    async def resume(
+        self, caller: Caller, schedule_id: UUID, precondition: Precondition, catch_up: bool, once: Once[Schedule]
+    ) -> Schedule:
+        """Plan from now on or, to catch up, from the instant of the pause by the misfire policy."""
+        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+            before = _found(held, precondition)
+            if before.schedule.definition.enabled:
+                return before.schedule
+            from_ = before.paused_at if catch_up and before.paused_at is not None else before.now
+            changed = self._resumed(before, replace(before.schedule.definition, enabled=True), from_)
+            await before.change(changed, once.remembered(changed.schedule))
+        return changed.schedule
+
+    async def delete(self, caller: Caller, schedule_id: UUID, precondition: Precondition) -> None:
+        """Delete the schedule; what is under way finishes, what waits is cancelled, and its history stays."""
+        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+            before = _found(held, precondition)
+            withdrawal = withdraw(before.queued, before.now, Ending.DELETED)
+            revocation = await before.delete(withdrawal, Ending.DELETED)
+        await self._obeyed(caller.tenant_id, revocation)
+
+    def _edited(self, held: HeldSchedule, definition: ScheduleDefinition) -> Changed:
+        was_enabled = held.schedule.definition.enabled
+        if not definition.enabled and was_enabled:
+            return self._paused(held, definition, Pause())
+        if definition.enabled and not was_enabled:
+            return self._resumed(held, definition, held.now)
+        schedule = _revised(held, definition)
+        unwithdrawn = _withdrawn_by_none(held, schedule)
+        if not definition.enabled:
+            planned = stopped(held, schedule, unwithdrawn)
+            changed = _changed(held, schedule, planned, unwithdrawn)
+            return replace(changed, paused_at=held.paused_at, resume_at=held.resume_at)
+        if PlanningRule.of(definition) == PlanningRule.of(held.schedule.definition):
+            return _changed(held, schedule, unmoved(held, schedule), unwithdrawn)
+        withdrawal = withdraw(held.queued, held.now, Ending.REPLANNED)
+        planned = self._planner.edited(held, schedule, withdrawal)
+        return _changed(held, _planned_anew(held, schedule, planned, withdrawal), planned, withdrawal)
+
+    def _paused(self, held: HeldSchedule, definition: ScheduleDefinition, pause: Pause) -> Changed:
+        schedule = replace(
+            _revised(held, replace(definition, enabled=False)),
+            state=ScheduleState.PAUSED,
+            state_reason=pause.reason,
+            next_fire_at=None,
+        )
+        withdrawal = withdraw(held.queued, held.now, Ending.PAUSED)
+        changed = _changed(held, schedule, stopped(held, schedule, withdrawal), withdrawal, Ending.PAUSED)
+        paused_at = held.paused_at if held.schedule.state == ScheduleState.PAUSED else held.now
+        return replace(changed, paused_at=paused_at, resume_at=pause.resume_at)
+
+    def _resumed(self, held: HeldSchedule, definition: ScheduleDefinition, from_: datetime) -> Changed:
+        schedule = _revised(held, definition)
+        unwithdrawn = _withdrawn_by_none(held, schedule)
+        planned = self._planner.resumed(held, schedule, from_)
+        return _changed(held, _planned_anew(held, schedule, planned, unwithdrawn), planned, unwithdrawn)
+
+    async def _obeyed(self, tenant_id: str, revocation: Revocation | None) -> None:
+        """Return once no dispatcher can start what was forbidden; at the latest when its lease has run out."""
+        wait = _FIRST_LOOK
+        while revocation is not None and not await self._schedules.obeyed(tenant_id, revocation):
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LOOK_EVERY)
+
+
+def _found(held: HeldSchedule | None, precondition: Precondition) -> HeldSchedule:
+    if held is None:
+        raise NotFound(NO_SUCH_SCHEDULE)
+    precondition.check(held.schedule.version)
+    return held
+
+
+def _is_paused_so_already(held: HeldSchedule, pause: Pause) -> bool:
+    """A disabled schedule fires nothing either, and keeps the reason that it was disabled for."""
+    state = held.schedule.state
+    is_same = pause in (Pause(), Pause(held.schedule.state_reason, held.resume_at))
+    return state == ScheduleState.DISABLED or (state == ScheduleState.PAUSED and is_same)
+
+
+def _revised(held: HeldSchedule, definition: ScheduleDefinition) -> Schedule:
+    """Return the schedule with the new definition; anything that a delivery reads of it makes a new revision."""
+    before = held.schedule
+    unread = {"labels": definition.labels, "description": definition.description, "enabled": definition.enabled}
+    is_revised = replace(before.definition, **unread) != definition
+    return replace(
+        before,
+        definition=definition,
+        revision=before.revision + is_revised,
+        version=before.version + 1,
+        updated_at=held.now,
+    )
+
+
+def _withdrawn_by_none(held: HeldSchedule, schedule: Schedule) -> Withdrawal:
+    """Leave the queue as it is; but a new revision has to reach those who hold occurrences of the old one."""
+    return withdraw_nothing(held.queued if schedule.revision != held.schedule.revision else (), held.now)
+
+
+def _planned_anew(held: HeldSchedule, schedule: Schedule, planned: Plan, withdrawal: Withdrawal) -> Schedule:
+    """Return the schedule as ACTIVE, or as COMPLETED where nothing is planned, to come, or under way to decide it."""
+    withdrawn = {*withdrawal.forgotten, *withdrawal.cancelled}
+    is_under_way = any(row.kind == OccurrenceKind.SCHEDULED and row.id not in withdrawn for row in held.queued)
+    next_fire_at = next_instant(planned)
+    is_over = next_fire_at is None and not (is_under_way and planned.after.rule.is_chained)
+    state = ScheduleState.COMPLETED if is_over else ScheduleState.ACTIVE
+    return replace(schedule, state=state, state_reason=None, next_fire_at=next_fire_at)
+
+
+def _changed(
+    held: HeldSchedule, schedule: Schedule, planned: Plan, withdrawal: Withdrawal, reason: Ending = Ending.REPLANNED
+) -> Changed:
+    return Changed(
+        schedule,
+        paused_at=None,
+        resume_at=None,
+        plan=planned,
+        withdrawal=withdrawal,
+        reason=reason,
+        is_soon=is_soon(planned, held.now),
+    )
