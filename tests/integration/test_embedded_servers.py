@@ -38,7 +38,7 @@ with ephemeral_servers(postgres=False, nats=False) as servers:
 """
 # As root these reach the interpreter wherever it lies; the account only has to exist.
 AS_DAEMON = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"]
-REACHING_EVERYTHING = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+REACHING_EVERYTHING = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup"]
 
 
 @pytest.fixture(scope="module")
