@@ -5,9 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
 
 import msgspec
 import nats
@@ -17,16 +15,11 @@ from nats.js import JetStreamContext
 
 from scheduler_domain.application.ports.delivery import Delivery
 from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
-from scheduler_domain.domain.payload import BodySource, body_pieces
 from scheduler_domain.domain.target import EventTarget, HttpRequest, HttpTarget, Queue, QueueTarget, Target
-from scheduler_domain.domain.trace import traceparent
 from scheduler_domain.infra.embedded.server import EmbeddedServer
 from scheduler_domain.infra.embedded.servers import ephemeral_servers
 from scheduler_domain.infra.nats.publisher import JetStreamPublisher
-
-FIRED_AT = b"2026-11-22T09:00:00.123Z"
-NINE = datetime(2026, 11, 22, 9, tzinfo=UTC)
-SCHEDULE = UUID("019e5a00-0000-7000-8000-000000000007")
+from tests.integration.deliveries import FIRED_AT, SCHEDULE, delivery
 
 
 @pytest.fixture(scope="module")
@@ -54,40 +47,6 @@ async def jetstream(server: EmbeddedServer) -> AsyncIterator[JetStreamContext]:
     client = await nats.connect(server.url)
     yield client.jetstream()
     await client.close()
-
-
-@pytest.fixture
-def tenant() -> str:
-    return f"t-{uuid4().hex[:12]}"
-
-
-def delivery(tenant: str, target: Target | None = None, payload: bytes | None = None) -> Delivery:
-    occurrence = uuid4()
-    source = BodySource(
-        tenant_id=tenant,
-        schedule_id=SCHEDULE,
-        schedule_name="Daily report",
-        key=None,
-        tz="Europe/Berlin",
-        occurrence_id=occurrence,
-        scheduled_for=NINE,
-        attempt=1,
-    )
-    return Delivery(
-        tenant_id=tenant,
-        schedule_id=SCHEDULE,
-        occurrence_id=occurrence,
-        schedule_name="Daily report",
-        key=None,
-        tz="Europe/Berlin",
-        target=target or EventTarget(event_topic="reports.daily"),
-        scheduled_for=NINE,
-        attempt=1,
-        body_pieces=body_pieces(payload, source),
-        traceparent=traceparent(occurrence, 1),
-        timeout=timedelta(seconds=15),
-        may_be_known=False,
-    )
 
 
 def retried(first: Delivery) -> Delivery:

@@ -30,8 +30,16 @@ class _Pool:
 
 
 class TenantPools:
-    def __init__(self, allowed: AllowedNets, lookups: NameLookups, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        allowed: AllowedNets,
+        lookups: NameLookups,
+        tls: ssl.SSLContext,
+        *,
+        life_seconds: float = POOL_LIFE_SECONDS,
+    ) -> None:
         self._allowed = allowed
+        self._life_seconds = life_seconds
         self._lookups = lookups
         self._tls = tls
         self._sockets = guarded_sockets(allowed)
@@ -61,11 +69,11 @@ class TenantPools:
     def _current(self, tenant_id: str) -> _Pool:
         now = asyncio.get_running_loop().time()
         if now >= self._next_sweep:
-            self._next_sweep = now + IDLE_SECONDS
+            self._next_sweep = now + min(IDLE_SECONDS, self._life_seconds)
             self._retire_ended(now)
         pool = self._pools.get(tenant_id)
         if pool is None:
-            pool = self._pools[tenant_id] = _Pool(self._open_session(), now + POOL_LIFE_SECONDS)
+            pool = self._pools[tenant_id] = _Pool(self._open_session(), now + self._life_seconds)
         return pool
 
     def _retire_ended(self, now: float) -> None:
