@@ -1,0 +1,1 @@
+"""Redis or Valkey, optional: whatever it does, nothing but load changes."""
