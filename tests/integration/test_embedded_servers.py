@@ -38,7 +38,7 @@ with ephemeral_servers(postgres=False, nats=False) as servers:
 """
 # As root these reach the interpreter wherever it lies; the account only has to exist.
 AS_DAEMON = ["setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups"]
-REACHING_EVERYTHING = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup"]
+REACHING = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup"]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ class TestStartingIsPossible:
         folder = tmp_path / "of-daemon"
         folder.mkdir()
         os.chown(folder, 1, 1)
-        process = processes.command(*AS_DAEMON, *REACHING_EVERYTHING, sys.executable, "-c", START, str(folder))
+        process = processes.command(*AS_DAEMON, *REACHING, sys.executable, "-c", START, str(folder))
         line = await process.wait_for_line("started", within=30)
         assert await postgres_answer(line.split()[1], "SELECT 1") == 1
         assert (folder / "postgres" / "data").stat().st_uid == 1

@@ -146,9 +146,9 @@ class EmbeddedServer:
 
     def pause(self) -> None:
         """Freeze every process of the server: it accepts connections (the kernel does) and answers nothing."""
-        # The first process alone at first: once it stands still it starts no others that would be missed.
-        psutil.Process(self.pid).suspend()
-        self._signal_all(signal.SIGSTOP)
+        first = psutil.Process(self.pid)
+        _freeze([first])  # once it stands still it starts no others that would be missed
+        _freeze(first.children(recursive=True))
         self._paused = True
 
     def resume(self) -> None:
@@ -214,6 +214,15 @@ class EmbeddedServer:
 
 
 _KEEPER = [sys.executable, "-I", "-S", str(Path(keeper.__file__))]
+
+
+def _freeze(processes: list[psutil.Process]) -> None:
+    """Stop processes and wait until they stand still: each of their threads has to take notice."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+            while process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                time.sleep(_POLL_SEC)
 
 
 def environment() -> dict[str, str]:
