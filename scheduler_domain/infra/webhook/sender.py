@@ -25,6 +25,8 @@ from scheduler_domain.infra.webhook.pools import TenantPools
 from scheduler_domain.infra.webhook.request import RequestWriter, Sign, WebhookRequest
 
 LARGEST_ANSWER = 64 * 1024
+LONGEST_ATTEMPT_SECONDS = 60.0
+"""However long a schedule may wait for its occurrence to end, a slot is not held longer for one request."""
 _NOTHING_SAID = Unreachable("the receiver said nothing")
 
 
@@ -64,7 +66,7 @@ class WebhookSender:
 
     async def _attempt(self, delivery: Delivery, request: WebhookRequest, answer: "_Answer") -> Outcome:
         """Fill in the answer as it arrives; return what to say where none does."""
-        seconds = delivery.timeout.total_seconds()
+        seconds = min(delivery.timeout.total_seconds(), LONGEST_ATTEMPT_SECONDS)
         try:
             async with asyncio.timeout(seconds), self._pools.session(delivery.tenant_id) as session:
                 response = await session.request(
