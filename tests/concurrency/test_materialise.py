@@ -1,0 +1,143 @@
+"""Planning on PostgreSQL: exactly once, whoever plans and however often."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.planning import plan
+from scheduler_domain.domain.schedule import OneShotTrigger, RruleTrigger
+from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.leadership import PostgresLeadership
+from scheduler_domain.infra.system_clock import SystemClock
+from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from tests.support.stored import definition, store_schedules
+
+TENANT = "acme"
+WINDOW = timedelta(seconds=60)
+
+
+class AlwaysLeading:
+    """What a doubled lock amounts to: everybody is told to plan."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        yield True
+
+    async def resign(self) -> None:
+        return
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    opened = await open_dispatch_pool(database, 6, hash_joins=True)
+    yield opened
+    await opened.close()
+
+
+def planner(pool: asyncpg.Pool, leadership: object = None) -> MaterialiseOccurrences:
+    return MaterialiseOccurrences(
+        PostgresCursors(pool),
+        leadership or AlwaysLeading(),  # type: ignore[arg-type]
+        SystemClock(),
+        PrometheusMeasurements(CollectorRegistry()),
+        WINDOW,
+    )
+
+
+async def counts(connection: asyncpg.Connection) -> tuple[int, int]:
+    row = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM scheduler.due_queue) AS due, (SELECT count(*) FROM scheduler.ledger) AS ended"
+    )
+    return row["due"], row["ended"]
+
+
+async def test_planners_that_all_believe_to_lead_plan_each_instant_once(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    await store_schedules(connection, TENANT, 200, planned_from=long_ago)
+    results = await asyncio.gather(*(planner(pool).step() for _ in range(4)))
+    assert max(results) == 200
+    due, ended = await counts(connection)
+    assert due + ended == pytest.approx(200 * 11, abs=200)
+    per_schedule = await connection.fetch(
+        "SELECT schedule_id, count(*) AS due FROM scheduler.due_queue GROUP BY schedule_id"
+    )
+    assert {row["due"] for row in per_schedule} <= {1, 2}
+    assert await connection.fetchval("SELECT min(next_fire_at) > now() FROM scheduler.schedule_cursor")
+
+
+async def test_an_edit_between_reading_and_writing_keeps_the_plan_from_being_written(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    now = datetime.now(UTC)
+    await store_schedules(connection, TENANT, planned_from=now)
+    cursors = PostgresCursors(pool)
+    read = await cursors.due_before(now + WINDOW * 2, 10)
+    await connection.execute("UPDATE scheduler.schedule_cursor SET revision = 2")
+    assert await cursors.record_plans([plan(read[0], now, now + WINDOW * 2, StartTags())]) == 0
+    assert await counts(connection) == (0, 0)
+
+
+async def test_missed_instants_are_recorded_and_the_latest_is_due(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    await store_schedules(connection, TENANT, planned_from=datetime.now(UTC) - timedelta(hours=1))
+    await planner(pool).step()
+    skipped = await connection.fetch("SELECT reason FROM scheduler.ledger WHERE status = 'SKIPPED'")
+    assert len(skipped) in {58, 59, 60}
+    assert {row["reason"] for row in skipped} == {"misfire-coalesced"}
+
+
+async def test_a_schedule_whose_window_is_over_is_completed_without_an_occurrence(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    past = datetime.now(UTC) - timedelta(days=3)
+    one_shot = definition(OneShotTrigger(past.isoformat()))
+    await store_schedules(connection, TENANT, of=one_shot, planned_from=past - timedelta(minutes=1))
+    await planner(pool).step()
+    assert await connection.fetchval("SELECT reason FROM scheduler.ledger") == "misfire-window"
+    assert await connection.fetchval("SELECT state FROM scheduler.schedule") == "COMPLETED"
+
+
+async def test_a_rule_that_can_no_longer_be_planned_is_set_aside_and_the_rest_goes_on(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    now = datetime.now(UTC)
+    [broken, *_] = await store_schedules(connection, TENANT, 3, planned_from=now)
+    await connection.execute(
+        "UPDATE scheduler.schedule_cursor SET rule = jsonb_set(rule::jsonb, '{tz}', '\"Atlantis/Gone\"')::json"
+        " WHERE schedule_id = $1",
+        broken,
+    )
+    await planner(pool).step()
+    assert (await counts(connection))[0] >= 2
+    row = await connection.fetchrow("SELECT state, state_reason FROM scheduler.schedule WHERE id = $1", broken)
+    assert row["state"] == "DISABLED"
+    assert "Atlantis/Gone" in row["state_reason"]
+
+
+async def test_a_counted_rule_planned_step_by_step_ends_after_its_count(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=30)
+    rule = RruleTrigger("FREQ=SECONDLY;COUNT=40", start.replace(tzinfo=None).isoformat())
+    await store_schedules(connection, TENANT, of=definition(rule), planned_from=start)
+    await planner(pool).step()
+    assert sum(await counts(connection)) == 40
+    assert await connection.fetchval("SELECT next_fire_at FROM scheduler.schedule_cursor") is None
+
+
+async def test_only_one_of_two_planners_has_the_turn(pool: asyncpg.Pool) -> None:
+    async with PostgresLeadership(pool).turn() as first, PostgresLeadership(pool).turn() as second:
+        assert (first, second) == (True, False)
+    async with PostgresLeadership(pool).turn() as again:
+        assert again
