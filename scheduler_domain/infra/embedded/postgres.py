@@ -22,8 +22,13 @@ _MIB = 2**20
 _INITDB_TIMEOUT_SEC = 120
 _CONNECT_TIMEOUT_SEC = 5
 
-# What a server that is still starting, or that has not learnt the last of its settings, answers with.
-_NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+# What a server that is still starting answers with, or, to a password it does not know, one that is not ours.
+_NOT_YET = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.InvalidPasswordError,
+)
 
 
 @dataclass(frozen=True, slots=True)
