@@ -77,7 +77,7 @@ _OPTIONS = [
 def definition_from(flags: Flags) -> dict[str, Any]:
     """Return what the flags or the file say, and nothing else: it is a whole definition or a merge patch."""
     file = flags.pop("file", None)
-    given = {name: value for name, value in flags.items() if value not in (None, (), False)}
+    given = {name: value for name, value in flags.items() if value not in (None, ()) and value is not False}
     if file is not None:
         if given:
             raise click.UsageError(f"-f brings a whole definition: leave out {', '.join(map(_flag, given))}")

@@ -22,7 +22,7 @@ def migrate(context: click.Context) -> None:
 
 @migrate.command(epilog="Example: scheduler migrate up")
 def up() -> None:
-    """Go up to the newest revision; does nothing if it is reached."""
+    """Go up to the newest revision."""
     from scheduler_domain.bootstrap.migrations import migrate_up, migration_status  # noqa: PLC0415  # alembic, only where used
 
     url = _postgres_url()
@@ -33,7 +33,10 @@ def up() -> None:
 @migrate.command(epilog="Example: scheduler migrate down 0001")
 @click.argument("revision", metavar="REV")
 def down(revision: str) -> None:
-    """Go down to revision REV (`base` removes every table), with the data that the later revisions hold."""
+    """Go down to revision REV.
+
+    What later revisions hold is lost; `base` removes every table.
+    """
     from scheduler_domain.bootstrap.migrations import migrate_down, migration_status  # noqa: PLC0415
 
     url = _postgres_url()
@@ -44,7 +47,10 @@ def down(revision: str) -> None:
 @migrate.command(epilog="Example: scheduler migrate status --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show the revision of the database and the newest one; exits 1 if the database is behind."""
+    """Show the revision of the database and the newest one.
+
+    Exits 1 if the database is behind.
+    """
     from scheduler_domain.bootstrap.migrations import migration_status  # noqa: PLC0415
 
     found = migration_status(_postgres_url())

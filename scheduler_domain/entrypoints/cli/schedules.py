@@ -93,7 +93,10 @@ def create(as_json: bool, **flags: Any) -> None:
 @click.option("--if-version", type=int, help="Only if nobody has changed it since this version.")
 @json_flag
 def update(schedule: str, if_version: int | None, as_json: bool, **flags: Flags) -> None:
-    """Change what the flags, or a JSON merge patch with -f, name; the rest stays."""
+    """Change what the flags name; the rest stays.
+
+    With -f, FILE holds a JSON merge patch (RFC 7396).
+    """
     patch = definition_from(flags)
     if not patch:
         raise click.UsageError("nothing to change: name at least one flag, or -f")
@@ -105,7 +108,10 @@ def update(schedule: str, if_version: int | None, as_json: bool, **flags: Flags)
 @schedules.command(epilog="Example: scheduler schedules delete daily-report")
 @reference_argument
 def delete(schedule: str) -> None:
-    """Delete a schedule; once this returns, nothing of it fires any more."""
+    """Delete a schedule.
+
+    Once this returns, nothing of it fires any more.
+    """
     with ApiClient.from_environment() as api:
         api.request("DELETE", api.schedule_path(schedule))
     click.echo(f"deleted {schedule}")

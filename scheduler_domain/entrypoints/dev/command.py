@@ -14,6 +14,11 @@ from scheduler_domain.entrypoints.dev.process_tree import Options, Running, run_
 def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: bool, as_json: bool) -> None:
     """Run until a signal comes; SchedulerError if something does not start or ends by itself."""
 
+    def say(text: str) -> None:
+        """Tell a person how it goes; a program is told only what it asked for."""
+        if not as_json:
+            click.echo(text)
+
     async def when_ready(running: Running) -> None:
         if running.data_dir is not None:
             DataFolder(running.data_dir).write(announcement.CLIENT_FILE, announcement.client_variables(running))
@@ -23,4 +28,9 @@ def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: b
 
             await show_deliveries(running, as_json=as_json)
 
-    asyncio.run(run_until_stopped(Options(port, data_dir), environ, when_ready))
+    def when_stopping() -> None:
+        say("\nstopping; deliveries under way are finished first (Ctrl-C again leaves at once)")
+
+    say(f"starting, with data in {data_dir}" if data_dir else "starting, keeping nothing")
+    asyncio.run(run_until_stopped(Options(port, data_dir), environ, when_ready, when_stopping))
+    say("stopped")

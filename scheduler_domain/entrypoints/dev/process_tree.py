@@ -78,7 +78,10 @@ class _Phases:
 
 
 async def run_until_stopped(
-    options: Options, environ: Mapping[str, str], when_ready: Callable[[Running], Awaitable[None]]
+    options: Options,
+    environ: Mapping[str, str],
+    when_ready: Callable[[Running], Awaitable[None]],
+    when_stopping: Callable[[], None],
 ) -> None:
     """Start everything, await `when_ready`, and stay until a signal comes; then stop everything and return.
 
@@ -86,7 +89,7 @@ async def run_until_stopped(
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, _stop_or_abandon, stop)
+        asyncio.get_running_loop().add_signal_handler(number, _stop_or_abandon, stop, when_stopping)
     async with AsyncExitStack() as stack:
         await first_to_end(_until(stop), _ProcessTree(stack, options, environ).run(when_ready))
 
@@ -95,10 +98,11 @@ async def _until(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def _stop_or_abandon(stop: asyncio.Event) -> None:
+def _stop_or_abandon(stop: asyncio.Event, when_stopping: Callable[[], None]) -> None:
     """Stop in order at the first signal; at the second, leave: keepers and children notice and end by themselves."""
     if stop.is_set():
         os._exit(1)
+    when_stopping()
     stop.set()
 
 
@@ -223,6 +227,6 @@ async def _stop_servers(starting: "asyncio.Task[EmbeddedServers]", running: Exit
 async def _raise_when_a_server_ends(started: list[EmbeddedServer]) -> None:
     """Notice a server that crashed or was killed: the API would only say that something is away."""
     # A loop, because the server is its keeper's child and tells us nothing.
-    while not (ended := [server for server in started if not server.is_running]):  # noqa: ASYNC110
+    while not (ended := [server for server in started if not server.is_running]):
         await asyncio.sleep(_SERVER_POLL)
     raise SchedulerError("; ".join(f"{server.name} ended, its log is {server.log}" for server in ended))

@@ -36,7 +36,7 @@ async def to_its_end(work: Callable[[], Result]) -> Result:
 async def until_ready(host: str, port: int, path: str, within: timedelta) -> None:
     """Return once GET `path` answers 200; TimeoutError if it does not in time."""
     async with asyncio.timeout(within.total_seconds()):
-        while await _status(host, port, path) != 200:  # noqa: ASYNC110  # another process's port sends no event
+        while await _status(host, port, path) != 200:  # another process's port sends no event
             await asyncio.sleep(_POLL)
 
 

@@ -1,5 +1,6 @@
 """A look at a NATS server, for `scheduler doctor`; changes nothing."""
 
+import asyncio
 import json
 import re
 from datetime import timedelta
@@ -12,30 +13,43 @@ from nats.errors import Error, NoRespondersError
 from scheduler_domain.application.ports.inspection import NatsFacts, StreamFacts
 from scheduler_domain.domain.errors import Unavailable
 
-_ANSWERS_WITHIN = 3
+_ANSWERS_WITHIN = 5.0
 
 
 async def inspect_nats(nats_url: str) -> NatsFacts:
     """Return what there is to know; Unavailable if the server cannot be reached or lets us not in."""
 
-    async def ignore(_: Exception) -> None:
-        """The same error is raised to us; nats-py would log it besides."""
+    causes: list[Exception] = []
 
-    servers = [server.strip() for server in nats_url.split(",")]
+    async def keep(cause: Exception) -> None:
+        """Remember what really happened: the client itself only says that no server was left."""
+        causes.append(cause)
+
     try:
-        connection = await nats.connect(
-            servers, allow_reconnect=False, connect_timeout=_ANSWERS_WITHIN, error_cb=ignore
-        )
-        try:
-            return NatsFacts(
-                version=_numbers(str(connection.connected_server_version)),
-                longest_message=connection.max_payload,
-                streams=await _streams(connection),
+        async with asyncio.timeout(_ANSWERS_WITHIN):
+            connection = await nats.connect(
+                [server.strip() for server in nats_url.split(",")],
+                # With nothing to wait for between two attempts; the first connection is repeated whatever is said here.
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=keep,
             )
-        finally:
-            await connection.close()
+            try:
+                return await _facts(connection)
+            finally:
+                await connection.close()
     except (OSError, Error) as error:
-        raise Unavailable(f"cannot be used: {error or type(error).__name__}") from error
+        cause = causes[-1] if causes else error
+        raise Unavailable(f"cannot be used: {str(cause) or 'no answer in time'}") from error
+
+
+async def _facts(connection: Client) -> NatsFacts:
+    return NatsFacts(
+        version=_numbers(str(connection.connected_server_version)),
+        longest_message=connection.max_payload,
+        streams=await _streams(connection),
+    )
 
 
 async def _streams(connection: Client) -> tuple[StreamFacts, ...] | None:

@@ -29,7 +29,7 @@ async def inspect_postgres(postgres_url: str) -> PostgresFacts:
         finally:
             await connection.close(timeout=_ANSWERS_WITHIN)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unavailable(f"cannot be used: {error or type(error).__name__}") from error
+        raise Unavailable(f"cannot be used: {str(error) or 'no answer in time'}") from error
 
 
 async def _look(connection: "asyncpg.Connection[asyncpg.Record]") -> PostgresFacts:

@@ -17,7 +17,7 @@ async def inspect_cache(redis_url: str) -> CacheFacts:
         ) as client:
             server = await client.info("server")
     except (OSError, RedisError) as error:
-        raise Unavailable(f"cannot be used: {error}") from error
+        raise Unavailable(f"cannot be used: {str(error) or 'no answer in time'}") from error
     if "valkey_version" in server:
         return CacheFacts("Valkey", str(server["valkey_version"]))
     return CacheFacts("Redis", str(server.get("redis_version", "of unknown version")))
