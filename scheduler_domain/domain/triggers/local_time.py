@@ -13,7 +13,6 @@ LAST_SECOND = DAY * (LAST_DAY + 1) - 1
 _WALL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall time belongs to no zone until a policy has placed it
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
-_MICROSECOND = timedelta(microseconds=1)
 
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
@@ -24,7 +23,7 @@ _ISO = re.compile(
 
 def wall_datetime(second: int, microsecond: int = 0) -> datetime:
     """Return the naive datetime of a second on the wall."""
-    return _WALL_EPOCH + timedelta(seconds=second, microseconds=microsecond)
+    return _WALL_EPOCH + timedelta(0, second, microsecond)
 
 
 def wall_second(local: datetime) -> int:
@@ -34,12 +33,14 @@ def wall_second(local: datetime) -> int:
 
 def utc_datetime(second: int, microsecond: int = 0) -> datetime:
     """Return the aware UTC datetime of a UTC second."""
-    return _UTC_EPOCH + timedelta(seconds=second, microseconds=microsecond)
+    at = datetime.fromtimestamp(second, UTC)
+    return at.replace(microsecond=microsecond) if microsecond else at
 
 
 def utc_microsecond(instant: datetime) -> int:
     """Return the microseconds from the epoch to an aware instant."""
-    return (instant - _UTC_EPOCH) // _MICROSECOND
+    since = instant - _UTC_EPOCH
+    return (since.days * DAY + since.seconds) * 1_000_000 + since.microseconds
 
 
 def parse_iso(text: str, field: str) -> tuple[datetime, bool]:

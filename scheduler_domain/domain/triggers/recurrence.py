@@ -25,8 +25,6 @@ class Recurrence:
 
     timeline: Timeline
     counted: tuple["Counted", ...]
-    earliest: int
-    """No instant of the set lies before this UTC second."""
 
 
 def anchor_of(trigger: Rrule, zone: Zone) -> int | None:
@@ -71,14 +69,15 @@ def recurrence(trigger: Rrule, anchor: int, place: Placement) -> Recurrence:
     if block.added:
         added = Listed([local_second(time, place.zone, anchor % DAY) for time in block.added])
         timelines.append(place.wall(_Without(added, removed, WallDates())))
-        anchor = min(anchor, next(added.walk(-LAST_SECOND)))
     timeline = timelines[0] if len(timelines) == 1 else _Merged(tuple(timelines))
-    return Recurrence(timeline, tuple(counted), anchor - 2 * DAY)
+    return Recurrence(timeline, tuple(counted))
 
 
 def _limited(rule: RuleParts, anchor: int, place: Placement, counted: "list[Counted]") -> tuple[Slots, int | None]:
     """Return a rule's slots up to its COUNT or local UNTIL, and the UTC second of an UNTIL with `Z`."""
     slots = rule_slots(rule, anchor)
+    if next(slots.walk(anchor), None) is None:
+        raise refused("never-fires", "names no time that a calendar has; check the days that its months have")
     if rule.count is not None:
         limited = Counted(slots, rule.count, anchor, place)
         counted.append(limited)

@@ -1,11 +1,12 @@
 """From checked RFC 5545 parts to walkers: which local times a rule names, from its anchor to its COUNT or UNTIL."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterator
+from itertools import chain, compress, dropwhile, islice
+from math import gcd
 
-from scheduler_domain.domain.triggers import years
 from scheduler_domain.domain.triggers.cron import MOST_TIMES_A_DAY
-from scheduler_domain.domain.triggers.rrule_days import LandingDays, matching_days, week_year_of
+from scheduler_domain.domain.triggers.rrule_days import matching_days
+from scheduler_domain.domain.triggers.rrule_periods import Periods, PositionSlots, chosen
 from scheduler_domain.domain.triggers.rrule_text import RuleParts, refused
 from scheduler_domain.domain.triggers.slots import DAY, HORIZON_YEARS, Days, DaySlots, DayTimes, Slots, walk_days
 from scheduler_domain.domain.triggers.years import LAST_YEAR
@@ -27,7 +28,10 @@ def rule_slots(rule: RuleParts, anchor: int) -> Slots:
         return SteppedSlots(rule, days, anchor)
     times = _day_times(rule, anchor % DAY)
     if rule.by_position and rule.frequency in ("YEARLY", "MONTHLY", "WEEKLY"):
-        return PositionSlots(rule, days, times, anchor, horizon)
+        periods = Periods(rule, days)
+        if len(times) > 1:
+            return PositionSlots(periods, times, rule.by_position, first=anchor, horizon=horizon)
+        days = periods.chosen_days(rule.by_position)
     return DaySlots(days, times, anchor, horizon)
 
 
@@ -40,13 +44,13 @@ def _day_times(rule: RuleParts, anchor: int) -> DayTimes:
     if not rule.by_position or rule.frequency in ("YEARLY", "MONTHLY", "WEEKLY"):
         return DayTimes.product(hours, minutes, seconds)
     if rule.frequency == "DAILY":
-        return DayTimes((0,), _chosen(list(DayTimes.product(hours, minutes, seconds)), rule.by_position))
+        return DayTimes((0,), chosen(list(DayTimes.product(hours, minutes, seconds).on(0)), rule.by_position))
     if rule.frequency == "HOURLY":
         within_hour = [60 * minute + second for minute in minutes for second in seconds]
-        return DayTimes(tuple(3600 * hour for hour in hours), _chosen(within_hour, rule.by_position))
-    chosen = seconds if rule.frequency == "MINUTELY" else (0,)
-    kept = _chosen(chosen, rule.by_position)
-    return DayTimes.product(hours, minutes, kept if rule.frequency == "MINUTELY" else seconds if kept else ())
+        return DayTimes(tuple(3600 * hour for hour in hours), chosen(within_hour, rule.by_position))
+    if rule.frequency == "MINUTELY":
+        return DayTimes.product(hours, minutes, chosen(seconds, rule.by_position))
+    return DayTimes.product(hours, minutes, seconds if chosen((0,), rule.by_position) else ())
 
 
 def clock_of(rule: RuleParts, anchor: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
@@ -61,68 +65,14 @@ def clock_of(rule: RuleParts, anchor: int) -> tuple[tuple[int, ...], tuple[int, 
     return hours, minutes, seconds
 
 
-def _chosen(candidates: Sequence[int], positions: tuple[int, ...]) -> tuple[int, ...]:
-    size = len(candidates)
-    picked = {position - 1 if position > 0 else size + position for position in positions if abs(position) <= size}
-    return tuple(candidates[position] for position in sorted(picked))
-
-
-class PositionSlots:
-    """BYSETPOS over weeks, months or years: of all local times of a period, the numbered ones."""
-
-    __slots__ = ("_days", "_horizon", "_rule", "_times", "first")
-
-    def __init__(self, rule: RuleParts, days: Days, times: DayTimes, first: int, horizon: int) -> None:
-        self._rule = rule
-        self._days = days
-        self._times = times
-        self._horizon = horizon
-        self.first = first
-
-    def walk(self, low: int) -> Iterator[int]:
-        """Yield each slot that is not before `low`, ascending."""
-        low = max(low, self.first)
-        count = len(self._times)
-        for days in self._periods(low // DAY):
-            for position in _chosen(range(len(days) * count), self._rule.by_position):
-                day, time = divmod(position, count)
-                slot = DAY * days[day] + self._times[time]
-                if slot >= low:
-                    yield slot
-                    low = slot + 1
-
-    def _periods(self, day: int) -> Iterator[list[int]]:
-        if isinstance(self._days, LandingDays):
-            yield from self._days.periods(day)
-            return
-        start = self._period_start(day)
-        for _, days in groupby(walk_days(self._days, start, self._horizon), self._period):
-            yield list(days)
-
-    def _period(self, day: int) -> int:
-        if self._rule.frequency == "WEEKLY":
-            return (day + 3 - self._rule.week_start) // 7
-        if self._rule.by_week_number:
-            return week_year_of(day, self._rule.week_start)
-        date = years.date_of(day)
-        return date.year if self._rule.frequency == "YEARLY" else 12 * date.year + date.month
-
-    def _period_start(self, day: int) -> int:
-        if self._rule.frequency == "WEEKLY":
-            return day - (day + 3 - self._rule.week_start) % 7
-        if self._rule.by_week_number:
-            return years.YEAR_START[week_year_of(day, self._rule.week_start)] - 3
-        date = years.date_of(day)
-        return years.day_of(date.year, 1 if self._rule.frequency == "YEARLY" else date.month, 1)
-
-
 class SteppedSlots:
     """Every n-th hour, minute or second of the wall, counted from the anchor, of those that the BY parts leave.
 
-    A frame (a day of hours or minutes, an hour of seconds) is a mask of its units, and every n-th unit is a mask too.
+    A frame is a day of hours or minutes, or an hour of seconds. The units of a frame that BY parts leave are the ones
+    in a row of bytes, so that every n-th of them is a slice.
     """
 
-    __slots__ = ("_days", "_frames", "_interval", "_offsets", "_phase", "_stripes", "_unit", "_units", "first")
+    __slots__ = ("_days", "_frames", "_interval", "_offsets", "_phase", "_unit", "_wanted", "first")
 
     def __init__(self, rule: RuleParts, days: Days, anchor: int) -> None:
         hours, minutes, seconds = clock_of(rule, anchor % DAY)
@@ -133,33 +83,58 @@ class SteppedSlots:
         self._phase = anchor // self._unit
         self._frames: tuple[int, ...] = (0,)
         if rule.frequency == "HOURLY":
-            units, size = list(hours), 24
+            size, units = 24, list(hours)
             finer = [60 * minute + second for minute in minutes for second in seconds]
         elif rule.frequency == "MINUTELY":
-            units, size = [60 * hour + minute for hour in hours for minute in minutes], 1440
+            size, units = 1440, [60 * hour + minute for hour in hours for minute in minutes]
             finer = list(seconds)
         else:
-            units, size = [60 * minute + second for minute in minutes for second in seconds], 3600
+            size, units = 3600, [60 * minute + second for minute in minutes for second in seconds]
             finer = [0]
             self._frames = tuple(3600 * hour for hour in hours)
-        self._offsets = _chosen(finer, rule.by_position) if rule.by_position else tuple(finer)
-        self._units = sum(1 << unit for unit in units)
-        self._stripes = sum(1 << unit for unit in range(0, size, rule.interval))
+        wanted = bytearray(size)
+        for unit in units:
+            wanted[unit] = 1
+        self._wanted = bytes(wanted)
+        self._offsets = chosen(finer, rule.by_position) if rule.by_position else tuple(finer)
+        if not self._is_reachable():
+            self._offsets = ()
+
+    def _is_reachable(self) -> bool:
+        """Tell whether any wanted unit of a day is ever in phase: steps and days share a greatest common divisor."""
+        common = gcd(self._interval, DAY // self._unit)
+        return any(any(self._wanted[(self._phase - frame // self._unit) % common :: common]) for frame in self._frames)
 
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
         low = max(low, self.first)
-        for day in walk_days(self._days, low // DAY):
+        slots = chain.from_iterable(self._by_frame(low // DAY, low))
+        return dropwhile(low.__gt__, slots)
+
+    def _by_frame(self, first_day: int, low: int) -> Iterator[Iterator[int]]:
+        unit, step, wanted, offsets = self._unit, self._interval, self._wanted, self._offsets
+        size = len(wanted)
+        frame_length = size * unit
+        day_units = DAY // unit
+        if not offsets:
+            return
+        for day in walk_days(self._days, first_day):
+            if (self._phase - day * day_units) % step >= day_units:
+                continue
             for frame in self._frames:
                 start = DAY * day + frame
-                lead = (self._phase - start // self._unit) % self._interval
-                if lead >= DAY:
+                if start + frame_length <= low:
                     continue
-                for unit in years.bits(self._units & (self._stripes << lead)):
-                    for offset in self._offsets:
-                        slot = start + self._unit * unit + offset
-                        if slot >= low:
-                            yield slot
+                lead = (self._phase - start // unit) % step
+                if start + lead * unit < low:
+                    lead += ((low - start) // unit - lead) // step * step
+                if lead >= size:
+                    continue
+                units = compress(range(start + lead * unit, start + frame_length, step * unit), wanted[lead::step])
+                if offsets == (0,):
+                    yield units
+                else:
+                    yield (slot + offset for slot in units for offset in offsets)
 
 
 def nth_slot(slots: Slots, count: int) -> int | None:

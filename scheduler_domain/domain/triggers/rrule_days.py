@@ -52,7 +52,7 @@ def matching_days(rule: RuleParts, anchor: int) -> Days:
     days = _calendar_days(parts)
     if rule.interval == 1 or rule.frequency in ("HOURLY", "MINUTELY", "SECONDLY"):
         return days
-    return _DaysByYear(lambda year: days.mask(year) & _phase(rule, anchor, year))
+    return DaysByYear(lambda year: days.mask(year) & _phase(rule, anchor, year))
 
 
 def _with_anchor(rule: RuleParts, anchor: date) -> DayParts:
@@ -88,7 +88,7 @@ def _week_days(parts: DayParts, interval: int, anchor: int) -> Days:
     # whether 1 January is in week 52 or 53 depends on the year before, so fourteen kinds of year do not suffice
     days = _calendar_days(replace(parts, by_week_number=(), skip="OMIT"))
     first = week_year_of(anchor, parts.week_start)
-    return _DaysByYear(lambda year: days.mask(year) & _weeks(year, parts, first, interval))
+    return DaysByYear(lambda year: days.mask(year) & _weeks(year, parts, first, interval))
 
 
 def _year_mask(parts: DayParts) -> Callable[[bool, int], int]:
@@ -139,7 +139,7 @@ def _weeks(year: int, parts: DayParts, first_year: int, interval: int) -> int:
     for week_year in range(max(1, year - 1), min(LAST_YEAR - 1, year + 1) + 1):
         if (week_year - first_year) % interval:
             continue
-        first, following = _first_week(week_year, parts.week_start), _first_week(week_year + 1, parts.week_start)
+        first, following = first_week(week_year, parts.week_start), first_week(week_year + 1, parts.week_start)
         count = (following - first) // 7
         for number in parts.by_week_number:
             week = number if number > 0 else count + 1 + number
@@ -154,8 +154,9 @@ def week_year_of(day: int, week_start: int) -> int:
     return years.year_of(day - (day + 3 - week_start) % 7 + 3)
 
 
-def _first_week(year: int, week_start: int) -> int:
+def first_week(year: int, week_start: int) -> int:
     """Return the day on which week 1 begins: the first week with at least four days in the year."""
+    year = min(year, LAST_YEAR)
     into_week = (FIRST_WEEKDAY[year] - week_start) % 7
     return YEAR_START[year] - into_week + (7 if into_week > 3 else 0)
 
@@ -185,7 +186,7 @@ def _months_in_phase(rule: RuleParts, start: date, year: int) -> list[int]:
     return [month for month in range(1, 13) if (since + month) % rule.interval == 0]
 
 
-class _DaysByYear:
+class DaysByYear:
     """Matching days that differ from year to year, each year's computed once."""
 
     __slots__ = ("_build", "_masks")
@@ -202,7 +203,7 @@ class _DaysByYear:
         return mask
 
 
-class LandingDays(_DaysByYear):
+class LandingDays(DaysByYear):
     """The days of a rule with RFC 7529 SKIP: where a named day does not exist, the one before or after stands in.
 
     The phase of INTERVAL and BYMONTH is that of the day as named, weekday and week number that of the day landed on.
@@ -219,14 +220,13 @@ class LandingDays(_DaysByYear):
         limits = replace(parts, by_month=by_month, by_month_day=(), by_year_day=(), skip="OMIT")
         self._limits = _week_days(limits, 1, anchor) if parts.by_week_number else _calendar_days(limits)
 
-    def periods(self, day: int) -> Iterator[list[int]]:
-        """Yield the days of one period of the rule after another, from the one before `day`'s on; for BYSETPOS."""
-        for year in range(max(1, years.year_of(day) - 1), LAST_YEAR + 1):
-            if self.rule.frequency == "YEARLY":
-                yield self._filtered(self._named(year, range(1, 13)))
-            else:
-                for month in range(1, 13):
-                    yield self._filtered(self._named(year, (month,)))
+    def periods(self, year: int) -> Iterator[list[int]]:
+        """Yield the days that each period of the rule in a year names, wherever they land; for BYSETPOS."""
+        if self.rule.frequency == "YEARLY":
+            yield self._filtered(self._named(year, range(1, 13)))
+        else:
+            for month in range(1, 13):
+                yield self._filtered(self._named(year, (month,)))
 
     def _landed_in(self, year: int) -> int:
         mask = 0

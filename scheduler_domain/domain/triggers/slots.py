@@ -7,7 +7,7 @@ the slots from `low` on, ascending, each once, lazily: the caller decides how ma
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Protocol
 
 from scheduler_domain.domain.triggers.years import LAST_DAY, LAST_YEAR, YEAR_START, year_of
@@ -57,26 +57,17 @@ class DayTimes:
     def __len__(self) -> int:
         return len(self.blocks) * len(self.offsets)
 
-    def __iter__(self) -> Iterator[int]:
+    def on(self, midnight: int, second: int = 0) -> Iterator[int]:
+        """Return the slots of one day, from the given second of it on, ascending."""
         if self._flat is not None:
-            return iter(self._flat)
-        return (block + offset for block in self.blocks for offset in self.offsets)
+            return map(midnight.__add__, self._flat[bisect_left(self._flat, second) :] if second else self._flat)
+        return chain.from_iterable(self._by_block(midnight, second))
 
-    def since(self, second: int) -> Iterator[int]:
-        """Yield the times of the day that are not before `second`, ascending."""
-        if self._flat is not None:
-            return iter(self._flat[bisect_left(self._flat, second) :])
-        return self._since(second)
-
-    def _since(self, second: int) -> Iterator[int]:
-        first = bisect_right(self.blocks, second)
-        if first:
-            block = self.blocks[first - 1]
-            for offset in self.offsets[bisect_left(self.offsets, second - block) :]:
-                yield block + offset
+    def _by_block(self, midnight: int, second: int) -> Iterator[Iterator[int]]:
+        first = max(bisect_right(self.blocks, second) - 1, 0)
         for block in self.blocks[first:]:
-            for offset in self.offsets:
-                yield block + offset
+            passed = bisect_left(self.offsets, second - block)
+            yield map((midnight + block).__add__, self.offsets[passed:] if passed else self.offsets)
 
     def before(self, second: int) -> int:
         """Count the times of the day that are earlier than `second`."""
@@ -86,6 +77,8 @@ class DayTimes:
         return (full - 1) * len(self.offsets) + bisect_left(self.offsets, second - self.blocks[full - 1])
 
     def __getitem__(self, position: int) -> int:
+        if self._flat is not None:
+            return self._flat[position]
         block, offset = divmod(position, len(self.offsets))
         return self.blocks[block] + self.offsets[offset]
 
@@ -101,6 +94,10 @@ def walk_days(days: Days, day: int, horizon_years: int = HORIZON_YEARS) -> Itera
     while True:
         if mask:
             last = min(LAST_YEAR, year + horizon_years)
+            if not mask & (mask + 1):
+                # every day to the end of the year: no bit needs looking for
+                yield from range(day, day + mask.bit_length())
+                mask = 0
             while mask:
                 step = (mask & -mask).bit_length()
                 day += step
@@ -128,11 +125,15 @@ class DaySlots:
 
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
-        first_day, second = divmod(max(low, self.first), DAY)
+        day, second = divmod(max(low, self.first), DAY)
+        if second > self.times[-1]:
+            day, second = day + 1, 0
+        return chain.from_iterable(self._by_day(day, second))
+
+    def _by_day(self, first_day: int, second: int) -> Iterator[Iterator[int]]:
+        times = self.times
         for day in walk_days(self.days, first_day, self.horizon_years):
-            midnight = DAY * day
-            for time in self.times.since(second) if day == first_day and second else self.times:
-                yield midnight + time
+            yield times.on(DAY * day, second) if day == first_day else times.on(DAY * day)
 
     def nth(self, count: int) -> int | None:
         """Return the slot that is the `count`-th from the first on, counting whole years at a time."""

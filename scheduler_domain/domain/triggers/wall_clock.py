@@ -9,7 +9,9 @@ Sources: RFC 5545 §3.3.5 and PEP 495 (a gap is resolved with the offset before 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import lru_cache
+from itertools import chain
 from typing import Protocol
 
 from scheduler_domain.domain.triggers.slots import Slots
@@ -38,23 +40,65 @@ class Timeline(Protocol):
         ...
 
 
+class _Pieces(dict[int, tuple[_Piece, ...]]):
+    """Local time cut into pieces, by the number of the zone's stretch that they lead into or lie in; made on demand.
+
+    A gap comes before the stretch that it leads to, with the offset before it. A fold gives the end of one stretch
+    (FIRST_PASS) and the beginning of the next (SECOND_PASS). Pieces that a policy drops are left out.
+    """
+
+    def __init__(self, zone: Zone, gap: str, fold: str) -> None:
+        super().__init__()
+        self._zone = zone
+        self._gap = gap
+        self._fold = fold
+
+    def __missing__(self, at: int) -> tuple[_Piece, ...]:
+        pieces = self[at] = tuple(self._cut(at))
+        return pieces
+
+    def _cut(self, at: int) -> Iterator[_Piece]:
+        starts, offsets = self._zone.starts, self._zone.offsets
+        start, end, offset = starts[at], starts[at + 1], offsets[at]
+        before = offsets[at - 1] if at else offset
+        after = offsets[at + 1] if at + 1 < len(offsets) else offset
+        low, high = start + offset, end + offset
+        if before < offset and self._gap != "SKIP":
+            yield (start + before, low, before, SHIFTED)
+        elif before > offset:
+            second_pass_end = min(start + before, high)
+            if self._fold != "FIRST":
+                yield (low, second_pass_end, offset, SECOND_PASS)
+            low = second_pass_end
+        fold_start = max(end + after, low) if after < offset else high
+        yield (low, fold_start, offset, PLAIN)
+        if fold_start < high and self._fold != "SECOND":
+            yield (fold_start, high, offset, FIRST_PASS)
+
+
+@lru_cache(maxsize=8192)
+def _pieces_of(zone: Zone, gap: str, fold: str) -> _Pieces:
+    return _Pieces(zone, gap, fold)
+
+
 class WallClock:
     """The instants at which a zone's wall clock shows the slots of a rule, under one gap and one fold policy."""
 
-    __slots__ = ("_fold", "_gap", "slots", "zone")
+    __slots__ = ("_gap", "_pieces", "slots", "zone")
 
     def __init__(self, slots: Slots, zone: Zone, gap: str, fold: str) -> None:
         self.slots = slots
         self.zone = zone
         self._gap = gap
-        self._fold = fold
+        self._pieces = _pieces_of(zone, gap, fold)
 
     def walk(self, low: int) -> Iterator[Due]:
         """Yield each instant that is not before the UTC second `low`, ascending, no UTC second twice."""
         shifted: deque[Due] = deque()
         source: Iterator[int] = iter(())
         slot = -_EXHAUSTED
-        for piece_low, piece_high, offset, kind in self._pieces(self.zone.index(low)):
+        stretches = map(self._pieces.__getitem__, range(self.zone.index(low), len(self.zone.offsets)))
+        for piece_low, piece_high, offset, kind in chain.from_iterable(stretches):
             floor = max(piece_low, low + offset)
             if floor >= piece_high:
                 continue
@@ -68,44 +112,18 @@ class WallClock:
                 elif floor == piece_low and slot < piece_high:
                     shifted.append((piece_low - offset, slot, SHIFTED))
                 continue
-            overtaken = shifted[0][0] if shifted else _EXHAUSTED
-            while slot < piece_high:
-                utc = slot - offset
-                while overtaken <= utc:
-                    due = shifted.popleft()
-                    overtaken = shifted[0][0] if shifted else _EXHAUSTED
-                    if due[0] != utc:  # where two meet, the local time that truly exists gives its name
-                        yield due
-                yield (utc, slot, kind)
-                slot = next(source, _EXHAUSTED)
-            while shifted and shifted[0][0] < piece_high - offset:
-                yield shifted.popleft()
+            if shifted:
+                slot = yield from _overtaken(shifted, slot, source, (piece_low, piece_high, offset, kind))
+            if slot < piece_high:
+                yield (slot - offset, slot, kind)
+                for slot in source:  # the slot that leaves the piece begins the next one
+                    if slot >= piece_high:
+                        break
+                    yield (slot - offset, slot, kind)
+                else:
+                    slot = _EXHAUSTED
             if slot == _EXHAUSTED and kind == PLAIN and not shifted:
                 return
-
-    def _pieces(self, index: int) -> Iterator[_Piece]:
-        """Cut local time from the zone's stretch `index` on, in order of UTC; pieces that a policy drops are left out.
-
-        A gap comes before the stretch that it leads to, with the offset before it. A fold gives the end of one stretch
-        (FIRST_PASS) and the beginning of the next (SECOND_PASS).
-        """
-        starts, offsets = self.zone.starts, self.zone.offsets
-        before = offsets[index - 1] if index else offsets[0]
-        for at in range(index, len(offsets)):
-            start, end, offset = starts[at], starts[at + 1], offsets[at]
-            after = offsets[at + 1] if at + 1 < len(offsets) else offset
-            low, high = start + offset, end + offset
-            if before < offset and self._gap != "SKIP":
-                yield (start + before, low, before, SHIFTED)
-            elif before > offset:
-                if self._fold != "FIRST":
-                    yield (low, min(start + before, high), offset, SECOND_PASS)
-                low = min(start + before, high)
-            fold_start = max(end + after, low) if after < offset else high
-            yield (low, fold_start, offset, PLAIN)
-            if fold_start < high and self._fold != "SECOND":
-                yield (fold_start, high, offset, FIRST_PASS)
-            before = offset
 
 
 def _shift(slot: int, source: Iterator[int], gap_end: int, offset: int, shifted: deque[Due]) -> int:
@@ -113,6 +131,26 @@ def _shift(slot: int, source: Iterator[int], gap_end: int, offset: int, shifted:
     while slot < gap_end:
         shifted.append((slot - offset, slot, SHIFTED))
         slot = next(source, _EXHAUSTED)
+    return slot
+
+
+def _overtaken(shifted: deque[Due], slot: int, source: Iterator[int], piece: _Piece) -> Generator[Due, None, int]:
+    """Yield shifted instants and the slots of a piece in order, until either ends; return the first slot not taken.
+
+    Where a shifted time meets one that truly exists, the latter gives the instant its name.
+    """
+    _, high, offset, kind = piece
+    while shifted:
+        utc = min(slot, high) - offset
+        if shifted[0][0] < utc:
+            yield shifted.popleft()
+        elif slot >= high:
+            break
+        else:
+            if shifted[0][0] == utc:
+                shifted.popleft()
+            yield (utc, slot, kind)
+            slot = next(source, _EXHAUSTED)
     return slot
 
 
