@@ -41,9 +41,12 @@ class ApiClient:
             answer = self._client.request(method, path, json=body, **options)
         except httpx.TransportError as error:
             raise SchedulerError(self._unreachable(error)) from error
-        if answer.is_success:
+        if not answer.is_success:
+            raise SchedulerError(_explained(answer))
+        try:
             return answer.json() if answer.content else None
-        raise SchedulerError(_explained(answer))
+        except ValueError:
+            raise SchedulerError(f"{self._url} does not answer as the API does: is SCHEDULER_URL right?") from None
 
     def schedule_path(self, reference: str) -> str:
         """Return the path of a schedule that is named by its id or its key."""
