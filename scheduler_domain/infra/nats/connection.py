@@ -125,7 +125,7 @@ class NatsConnection:
             try:
                 await self._connect()
                 await self._closed.wait()
-            except (nats.errors.Error, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - this loop's one guard: whatever it was, we try again
                 _log.warning("nats_connect_failed", error=str(error) or type(error).__name__)
                 await self._discard_client()
             self._inbox = b""
