@@ -122,3 +122,8 @@ async def test_many_dispatchers_may_start_at_once(connection: NatsConnection) ->
 async def test_without_a_connection_it_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await ensure_streams(connection_to("nats://127.0.0.1:1"))
+
+
+def test_websocket_addresses_are_refused_in_words() -> None:
+    with pytest.raises(ConfigurationError, match="nats:// or tls://"):
+        connection_to("wss://nats.example.com")

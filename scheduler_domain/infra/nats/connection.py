@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from nats.aio.client import Server as KnownServer
 from nats.aio.msg import Msg
 
-from scheduler_domain.domain.errors import Unavailable
+from scheduler_domain.domain.errors import ConfigurationError, Unavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +47,8 @@ class NatsConnection:
         on_lost: Callable[[], None],
     ) -> None:
         self._servers = [server.strip() for server in url.split(",")]
+        if any(server.startswith(("ws:", "wss:")) for server in self._servers):
+            raise ConfigurationError("NATS_URL: deliveries need nats:// or tls://; WebSocket is not supported")
         self._name = name
         self._on_reply = on_reply
         self._on_connected = on_connected
