@@ -22,6 +22,7 @@ _SESSION = MappingProxyType(
         "jit": "off",
         "enable_seqscan": "off",
         "enable_mergejoin": "off",
+        "enable_bitmapscan": "off",
         "plan_cache_mode": "force_generic_plan",
         "application_name": "scheduler dispatch",
     }

@@ -1,6 +1,7 @@
 -- materialise_occurrences: move cursors and insert what they passed, all or nothing per schedule.
 -- The guard (revision and the instant that was read) makes a rival planner or an edit in between harmless: a cursor
 -- that does not match moves nothing and inserts nothing. Computed ids make a second insert a no-op.
+-- IS NOT DISTINCT FROM because no index serves it: by `=` a herd of one instant would be looked up once per member.
 -- Rows are sent in (tenant, schedule) order, so two planners lock cursors in the same order.
 WITH moved AS (
   UPDATE schedule_cursor AS c
@@ -10,7 +11,7 @@ WITH moved AS (
               $8::integer[])
     AS p (tenant_id, schedule_id, revision, before_at, after_at, checkpoint, run_count, caught_up_count)
   WHERE c.tenant_id = p.tenant_id AND c.schedule_id = p.schedule_id
-    AND c.revision = p.revision AND c.next_fire_at = p.before_at
+    AND c.revision = p.revision AND c.next_fire_at IS NOT DISTINCT FROM p.before_at
   RETURNING c.tenant_id, c.schedule_id
 ), planned AS (
   INSERT INTO due_queue (tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, is_last)

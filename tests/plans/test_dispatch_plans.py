@@ -1,0 +1,152 @@
+"""The plans of the dispatcher's statements: index lookups only, whatever the statistics say.
+
+The queue is filled without ANALYZE, as in life: PostgreSQL believes the tables to be empty, and would choose to read
+them whole if the dispatcher's connections let it.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.statements import statement
+from tests.support.stored import store_due, store_schedules
+
+TENANT = "acme"
+ROWS = 500
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    opened = await open_dispatch_pool(database, 1)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def planning_pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    opened = await open_dispatch_pool(database, 1, hash_joins=True)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def leases(connection: asyncpg.Connection) -> tuple[list[Any], ...]:
+    schedules = await store_schedules(connection, TENANT, ROWS, planned_from=NOW)
+    ids = await store_due(connection, TENANT, schedules, NOW)
+    return [TENANT] * ROWS, schedules, ids, [0] * ROWS
+
+
+async def plan_of(pool: asyncpg.Pool, name: str, *arguments: object) -> list[dict[str, Any]]:
+    """Run a statement, undo it, and return the nodes of the plan that ran."""
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement(name)}", *arguments)
+        await transaction.rollback()
+    return list(_nodes(json.loads(text)[0]["Plan"]))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def tables_read_whole(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+
+
+def indexes(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+async def test_a_claim_walks_the_start_tags_and_looks_schedules_up_by_key(
+    pool: asyncpg.Pool, leases: tuple[list[Any], ...]
+) -> None:
+    nodes = await plan_of(
+        pool, "claim_occurrences", 100, timedelta(seconds=1), timedelta(seconds=15), 1, NOW - timedelta(days=1)
+    )
+    assert tables_read_whole(nodes) == set()
+    assert indexes(nodes) == {"due_queue_start_tag", "schedule_pkey"}
+    assert all(node["Actual Rows"] <= 100 for node in nodes if node.get("Relation Name") == "due_queue")
+
+
+async def test_recording_finds_each_row_by_its_key(pool: asyncpg.Pool, leases: tuple[list[Any], ...]) -> None:
+    ended = ["COMPLETED"] * ROWS, [None] * ROWS, [1] * ROWS, [NOW] * ROWS, [NOW] * ROWS, [3] * ROWS
+    nothing = [None] * ROWS, [None] * ROWS, [None] * ROWS
+    nodes = await plan_of(pool, "record_ended", *leases, *ended, *nothing)
+    assert tables_read_whole(nodes) == set()
+    assert indexes(nodes) == {"due_queue_pkey"}
+
+
+async def test_postponing_finds_each_row_by_its_key(pool: asyncpg.Pool, leases: tuple[list[Any], ...]) -> None:
+    nodes = await plan_of(
+        pool,
+        "record_postponed",
+        *leases,
+        [1] * ROWS,
+        [NOW] * ROWS,
+        [3] * ROWS,
+        [NOW] * ROWS,
+        ["no answer"] * ROWS,
+        [None] * ROWS,
+        [None] * ROWS,
+        [True] * ROWS,
+    )
+    assert tables_read_whole(nodes) == set()
+    assert indexes(nodes) == {"due_queue_pkey"}
+
+
+@pytest.mark.parametrize("name", ["renew_leases", "release_leases"])
+async def test_leases_are_found_by_key(pool: asyncpg.Pool, leases: tuple[list[Any], ...], name: str) -> None:
+    length = (timedelta(seconds=15),) if name == "renew_leases" else ()
+    nodes = await plan_of(pool, name, *leases, *length)
+    assert tables_read_whole(nodes) == set()
+    assert indexes(nodes) == {"due_queue_pkey"}
+
+
+async def test_planning_reads_one_range_of_cursors(planning_pool: asyncpg.Pool, leases: tuple[list[Any], ...]) -> None:
+    nodes = await plan_of(planning_pool, "cursors_due", NOW + timedelta(minutes=2), 100)
+    assert indexes(nodes) == {"schedule_cursor_next_fire_at"}
+    assert tables_read_whole(nodes) == set()
+
+
+async def test_materialising_finds_cursors_by_key_and_joins_without_repeating(
+    planning_pool: asyncpg.Pool, connection: asyncpg.Connection, leases: tuple[list[Any], ...]
+) -> None:
+    tenants, schedules, ids, _ = leases
+    cursors = await connection.fetch("SELECT next_fire_at FROM schedule_cursor ORDER BY schedule_id")
+    before = [row["next_fire_at"] for row in cursors]
+    after = [at + timedelta(minutes=1) for at in before]
+    ones = [1] * ROWS
+    nodes = await plan_of(
+        planning_pool,
+        "materialise_occurrences",
+        *(tenants, sorted(schedules), ones, before, after, [None] * ROWS, ones, ones),
+        *(tenants, schedules, ids, ones, before, before, before, [False] * ROWS),
+        *([], [], [], [], [], [], []),
+    )
+    assert tables_read_whole(nodes) == set()
+    assert indexes(nodes) == {"schedule_cursor_pkey"}
+    assert all(node["Actual Loops"] <= ROWS for node in nodes)
+
+
+async def test_leasing_changes_no_index(
+    connection: asyncpg.Connection, pool: asyncpg.Pool, leases: tuple[list[Any], ...]
+) -> None:
+    """A lease is a HOT update: as long as that holds, a claim writes the row and nothing else."""
+    indexed = await connection.fetch(
+        "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
+        " WHERE i.indrelid = 'due_queue'::regclass"
+    )
+    predicates = await connection.fetch(
+        "SELECT indexrelid FROM pg_index WHERE indrelid = 'due_queue'::regclass AND indpred IS NOT NULL"
+    )
+    assert {row["attname"] for row in indexed}.isdisjoint({"lease_until", "lease_token", "leased_by"})
+    assert predicates == []
