@@ -21,9 +21,17 @@ BENCHMARKS = {
     "floor": "floor:run",
     "api_create": "api:create",
     "api_get": "api:get",
+    "materialise": "planning:materialise",
     "herd_event": "herd:event",
+    "herd_two": "herd:two",
+    "herd_http": "herd:http",
+    "herd_event_100k": "planned_herd:event_100k",
     "lateness_100": "lateness:at_100",
     "lateness_1000": "lateness:at_1000",
+    "lateness_neighbour": "planned_herd:neighbour",
+    "memory": "planned_herd:memory",
+    "recovery": "recovery:run",
+    "scale_schedules": "planning:scale",
 }
 
 

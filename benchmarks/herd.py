@@ -17,8 +17,11 @@ import asyncpg
 from benchmarks import floor
 from benchmarks.figures import Result, median, result, spread
 from benchmarks.population import Named, connect, definition, make_due, names, store, yearly
+from benchmarks.receiver import Receiver, receiver
 from benchmarks.stage import Running, Stage, dispatchers, stage
 from benchmarks.stream import connected, stored_ids
+from scheduler_domain.domain.schedule import ScheduleDefinition
+from scheduler_domain.domain.target import HttpRequest, HttpTarget
 
 SIZE, TENANTS = 20_000, 100
 _WARM_UP = 2_000
@@ -29,11 +32,19 @@ _ROOM_TO_INSERT = timedelta(seconds=3)
 
 
 def event(full: bool) -> Iterator[Result]:
-    yield asyncio.run(_herds("herd_event", dispatcher_count=1, rounds=5 if full else _ROUNDS))
+    with stage() as own:
+        yield asyncio.run(_herds(own, "herd_event", dispatcher_count=1, rounds=5 if full else _ROUNDS))
 
 
 def two(full: bool) -> Iterator[Result]:
-    yield asyncio.run(_herds("herd_two", dispatcher_count=2, rounds=5 if full else _ROUNDS))
+    with stage() as own:
+        yield asyncio.run(_herds(own, "herd_two", dispatcher_count=2, rounds=5 if full else _ROUNDS))
+
+
+def http(full: bool) -> Iterator[Result]:
+    """As herd_event, but webhooks to a fast receiver on this machine; the proof is the receiver's."""
+    with stage() as own, receiver() as target:
+        yield asyncio.run(_http_herds(own, target, rounds=5 if full else _ROUNDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +56,54 @@ class Herd:
     late_ms: list[float]
 
 
-async def _herds(name: str, dispatcher_count: int, rounds: int) -> Result:
-    with stage() as own:
-        lowest = await floor.measure(own)
-        connection = await connect(own.postgres_url)
-        named = names(SIZE, TENANTS)
-        await store(connection, named, [definition(yearly())] * SIZE, [None] * SIZE)
-        await connection.execute("VACUUM ANALYZE schedule, schedule_cursor")
-        with dispatchers(own, dispatcher_count) as running:
-            await _drain(connection, named[:_WARM_UP])
-            figures, processor = await _measured(own, running, connection, named, rounds)
-        await prove(own, connection, _WARM_UP + SIZE * rounds)
-        settings = await own.settings(connection)
-        await connection.close()
-    rates = [SIZE / herd.seconds for herd in figures]
+async def _herds(own: Stage, name: str, dispatcher_count: int, rounds: int) -> Result:
+    lowest = await floor.measure(own)
+    connection, named = await _stocked(own, definition(yearly()))
+    with dispatchers(own, dispatcher_count) as running:
+        await _drain(connection, named[:_WARM_UP])
+        herds, processor = await _measured(own, running, connection, named, rounds)
+    await prove(own, connection, _WARM_UP + SIZE * rounds)
+    settings = {**await own.settings(connection), "dispatchers": dispatcher_count}
+    await connection.close()
+    return _reported(name, herds, processor, lowest, settings)
+
+
+async def _http_herds(own: Stage, target: Receiver, rounds: int) -> Result:
+    lowest = await floor.measure(own)
+    request = HttpTarget(HttpRequest(f"{target.url}/benchmark"))
+    connection, named = await _stocked(own, definition(yearly(), request))
+    with dispatchers(own) as running:
+        await _drain(connection, named[:_WARM_UP])
+        herds, processor = await _measured(own, running, connection, named, rounds)
+    expected = _WARM_UP + SIZE * rounds
+    completed = await connection.fetchval("SELECT count(*) FROM ledger WHERE status = 'COMPLETED'")
+    seen = target.seen()
+    if not completed == seen["keys"] == seen["requests"] == expected:
+        raise RuntimeError(f"of {expected} occurrences {completed} were completed; the receiver saw {seen}")
+    settings = {**await own.settings(connection), "dispatchers": 1}
+    await connection.close()
+    return _reported("herd_http", herds, processor, lowest, settings)
+
+
+async def _stocked(own: Stage, what: ScheduleDefinition) -> tuple[asyncpg.Connection, list[Named]]:
+    """Store the schedules of the herd; return a connection and their names."""
+    connection = await connect(own.postgres_url)
+    named = names(SIZE, TENANTS)
+    await store(connection, named, [what] * SIZE, [None] * SIZE)
+    await connection.execute("VACUUM ANALYZE schedule, schedule_cursor")
+    return connection, named
+
+
+def _reported(
+    name: str, herds: Sequence[Herd], processor: dict[str, float], lowest: Result, settings: dict[str, object]
+) -> Result:
+    rates = [SIZE / herd.seconds for herd in herds]
     return result(
         name,
         SIZE,
-        {**settings, "dispatchers": dispatcher_count, "schedules": SIZE, "tenants": TENANTS, "warm_up": _WARM_UP},
+        {**settings, "schedules": SIZE, "tenants": TENANTS, "warm_up": _WARM_UP},
         per_s=round(median(rates)),
-        **spread([late for herd in figures for late in herd.late_ms]),
+        **spread([late for herd in herds for late in herd.late_ms]),
         cpu_us=processor,
         rounds_per_s=[round(rate) for rate in rates],
         floor_per_s=lowest["per_s"],
@@ -112,10 +151,12 @@ async def _release(connection: asyncpg.Connection, at: datetime) -> Herd:
 
 async def until_drained(connection: asyncpg.Connection, within: float = _ENDS_WITHIN_SEC) -> datetime:
     """Wait until the queue is empty; return when it was seen to be."""
-    head = await connection.prepare("SELECT id FROM due_queue ORDER BY start_tag LIMIT 1")
-    deadline = asyncio.get_running_loop().time() + within
-    while await head.fetchval() is not None:
-        if asyncio.get_running_loop().time() > deadline:
+    # The last in claim order is asked for first: from the other end each look would wade through what has ended.
+    last = await connection.prepare("SELECT id FROM due_queue ORDER BY start_tag DESC LIMIT 1")
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while await last.fetchval() is not None:
+        if loop.time() > deadline:
             left = await connection.fetchval("SELECT count(*) FROM due_queue")
             raise RuntimeError(f"{left} occurrences are still in the queue after {within:.0f} s")
         await asyncio.sleep(_POLL_SEC)

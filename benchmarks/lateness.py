@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
+
 from benchmarks.figures import Result, result, spread
 from benchmarks.population import connect, definition, names, store
-from benchmarks.stage import dispatchers, stage
+from benchmarks.stage import Stage, dispatchers, stage
 from benchmarks.stream import Arrivals, connected
 from scheduler_domain.domain.schedule import FixedDelayTrigger
 
@@ -22,32 +24,33 @@ _TENANTS = 100
 
 
 def at_100(full: bool) -> Iterator[Result]:
-    yield asyncio.run(_steady("lateness_100", 100, _MEASURED * (10 if full else 1)))
+    with stage() as own:
+        yield asyncio.run(_steady(own, "lateness_100", 100, _MEASURED * (10 if full else 1)))
 
 
 def at_1000(full: bool) -> Iterator[Result]:
-    yield asyncio.run(_steady("lateness_1000", 1_000, _MEASURED * (10 if full else 1)))
-
-
-async def _steady(name: str, per_second: int, length: timedelta) -> Result:
     with stage() as own:
-        connection = await connect(own.postgres_url)
-        with dispatchers(own) as running:
-            begins = datetime.now(UTC) + timedelta(seconds=5)
-            await _store_steady(connection, per_second, begins)
-            await _sleep_until(begins + _WARM_UP)
-            spent = own.processor_time(*running)
-            arrivals = Arrivals()
-            async with connected(own.nats_url) as client, arrivals.of_new(client):
-                await _sleep_until(begins + _WARM_UP + length)
-            processor = spent.microseconds_per_item(round(per_second * length.total_seconds()))
-            await asyncio.sleep(1)  # the last outcomes are written in batches
+        yield asyncio.run(_steady(own, "lateness_1000", 1_000, _MEASURED * (10 if full else 1)))
+
+
+async def _steady(own: Stage, name: str, per_second: int, length: timedelta) -> Result:
+    connection = await connect(own.postgres_url)
+    arrivals = Arrivals()
+    with dispatchers(own) as running:
+        begins = datetime.now(UTC) + timedelta(seconds=5)
         window = (begins + _WARM_UP, begins + _WARM_UP + length)
-        rows = await connection.fetch(
-            "SELECT due_at, fired_at FROM ledger WHERE due_at >= $1 AND due_at < $2 AND status = 'COMPLETED'", *window
-        )
-        settings = await own.settings(connection)
-        await connection.close()
+        await _store_steady(connection, per_second, begins)
+        await _sleep_until(window[0])
+        spent = own.processor_time(*running)
+        async with connected(own.nats_url) as client, arrivals.of_new(client):
+            await _sleep_until(window[1])
+        processor = spent.microseconds_per_item(round(per_second * length.total_seconds()))
+        await asyncio.sleep(1)  # the last outcomes are written in batches
+    rows = await connection.fetch(
+        "SELECT due_at, fired_at FROM ledger WHERE due_at >= $1 AND due_at < $2 AND status = 'COMPLETED'", *window
+    )
+    settings = await own.settings(connection)
+    await connection.close()
     expected = round(per_second * length.total_seconds())
     if len(rows) != expected:
         raise RuntimeError(f"{len(rows)} of {expected} occurrences were completed in time")
@@ -63,7 +66,7 @@ async def _steady(name: str, per_second: int, length: timedelta) -> Result:
     )
 
 
-async def _store_steady(connection: object, per_second: int, begins: datetime) -> None:
+async def _store_steady(connection: asyncpg.Connection, per_second: int, begins: datetime) -> None:
     """Store schedules of one period, so offset that one is due each 1/per_second."""
     count = per_second * PERIOD_SEC
     first = [begins + timedelta(seconds=PERIOD_SEC) * number / count for number in range(count)]

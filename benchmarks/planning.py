@@ -1,0 +1,151 @@
+"""materialise and scale_schedules: what planning costs, and whether it grows with what is stored.
+
+materialise: schedules a second through the planner's own use case and statements, in one process beside PostgreSQL,
+each with one instant inside the lookahead and about a thousand different rules among them.
+scale_schedules: the plans of the two statements that look for work, cursors and claims, with few and many schedules
+stored: milliseconds and buffers of one call for 1,000 rows.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+import uvloop
+
+from benchmarks.figures import Result, median, result
+from benchmarks.population import CREATED_AT, connect, definition, make_due, names, store
+from benchmarks.processor_time import ProcessorTime
+from benchmarks.stage import Stage, stage
+from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.domain.planning import PlanningRule, first_cursor
+from scheduler_domain.domain.schedule import CronTrigger
+from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.statements import statement
+from scheduler_domain.infra.system_clock import SystemClock
+from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+
+SIZE, TENANTS = 20_000, 100
+DUE = 20_000
+_LOOKAHEAD = timedelta(seconds=60)
+_ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Tokyo", "Australia/Lord_Howe", "UTC")
+_ROUNDS = 5
+
+
+class Leading:
+    """Leadership of the only planner there is."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        yield True
+
+    async def resign(self) -> None: ...
+
+
+def materialise(_full: bool) -> Iterator[Result]:
+    with stage() as own:
+        yield uvloop.run(_materialise(own))
+
+
+def scale(full: bool) -> Iterator[Result]:
+    for size in (10_000, 1_000_000, *((10_000_000,) if full else ())):
+        with stage() as own:
+            yield asyncio.run(_scale(own, size))
+
+
+async def _materialise(own: Stage) -> Result:
+    connection = await connect(own.postgres_url)
+    await _store_minutely(connection)
+    pool = await open_dispatch_pool(own.postgres_url, 2, hash_joins=True)
+    planner = MaterialiseOccurrences(
+        PostgresCursors(pool), Leading(), SystemClock(), PrometheusMeasurements(), _LOOKAHEAD
+    )
+    spent = ProcessorTime({"python": [os.getpid()], "postgres": [own.servers.postgres.pid]})
+    began, planned = time.perf_counter(), 0
+    while planned < SIZE and (count := await planner.step()):
+        planned += count
+    seconds = time.perf_counter() - began
+    processor = spent.microseconds_per_item(planned)
+    occurrences = await connection.fetchval("SELECT count(*) FROM due_queue")
+    settings = await own.settings(connection)
+    await pool.close()
+    await connection.close()
+    if occurrences < SIZE:
+        raise RuntimeError(f"{occurrences} occurrences of {SIZE} schedules were planned")
+    settings = {**settings, "rules": 60 * len(_ZONES), "occurrences": occurrences}
+    return result("materialise", planned, settings, per_s=round(planned / seconds), cpu_us=processor)
+
+
+async def _store_minutely(connection: asyncpg.Connection) -> None:
+    """Store schedules that fire once a minute, each at one of 60 seconds, seen from one of several zones."""
+    kinds = [
+        definition(CronTrigger(f"{second} * * * * *"), tz=zone) for second, zone in itertools.product(range(60), _ZONES)
+    ]
+    named, now = names(SIZE, TENANTS), datetime.now(UTC)
+    firsts = [first_cursor("t", named[0][1], 1, PlanningRule.of(kind), CREATED_AT, now).next_fire_at for kind in kinds]
+    chosen = [number % len(kinds) for number in range(SIZE)]
+    await store(connection, named, [kinds[number] for number in chosen], [firsts[number] for number in chosen])
+    await connection.execute("VACUUM ANALYZE schedule, schedule_cursor")
+
+
+_FILL_SCHEDULE = """
+INSERT INTO schedule (tenant_id, id, name, trigger_type, target_kind, definition, created_at, updated_at, created_by)
+SELECT 'tenant-' || n % 1000, lpad(to_hex(n), 32, '0')::uuid, 'stored', 'CRON', 'EVENT', $2::json, $3, $3, 'b'
+FROM generate_series(1, $1::bigint) AS n
+"""
+_FILL_CURSOR = """
+INSERT INTO schedule_cursor (tenant_id, schedule_id, revision, rule, created_at, next_fire_at)
+SELECT tenant_id, id, 1, $1::json, $2, $3::timestamptz + (random() * 86400 + 60) * interval '1 second' FROM schedule
+"""
+
+
+async def _scale(own: Stage, size: int) -> Result:
+    """Store `size` schedules that fire some time within a day, then 20,000 that are to be planned and claimed now."""
+    connection = await connect(own.postgres_url)
+    stored, now = definition(CronTrigger("0 9 * * *")), datetime.now(UTC)
+    rule = json.dumps({"trigger": {"type": "CRON", "cron": "0 9 * * *"}})
+    await connection.execute(_FILL_SCHEDULE, size, msgspec.json.encode(stored).decode(), CREATED_AT)
+    await connection.execute(_FILL_CURSOR, rule, CREATED_AT, now)
+    named = names(DUE, TENANTS)
+    await store(connection, named, [stored] * DUE, [now] * DUE)
+    await make_due(connection, named, now)
+    await connection.execute("VACUUM ANALYZE")
+    pool = await open_dispatch_pool(own.postgres_url, 1)
+    plan = await _explained(pool, "cursors_due", now + _LOOKAHEAD, 1_000)
+    claim = await _explained(
+        pool,
+        "claim_occurrences",
+        1_000,
+        timedelta(seconds=1),
+        timedelta(seconds=15),
+        1,
+        datetime.min.replace(tzinfo=UTC),
+    )
+    await pool.close()
+    settings = await own.settings(connection)
+    await connection.close()
+    return result("scale_schedules", size, {**settings, "due": DUE, "rows_per_call": 1_000}, **plan, **claim)
+
+
+async def _explained(pool: asyncpg.Pool, name: str, *arguments: object) -> dict[str, float]:
+    """Run a statement a few times under EXPLAIN, undone each time; return its median milliseconds and buffers."""
+    milliseconds, buffers = [], []
+    async with pool.acquire() as connection:
+        for _ in range(_ROUNDS):
+            undone = connection.transaction()
+            await undone.start()
+            text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement(name)}", *arguments)
+            await undone.rollback()
+            explained: dict[str, Any] = json.loads(text)[0]
+            milliseconds.append(explained["Execution Time"])
+            buffers.append(explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"])
+    step = name.partition("_")[0]
+    return {f"{step}_ms": round(median(milliseconds), 2), f"{step}_buffers": median(buffers)}
