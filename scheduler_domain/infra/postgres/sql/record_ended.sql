@@ -20,7 +20,7 @@ WITH outcome AS (
                       response_excerpt)
   SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason, attempt_count, fired_at,
          ended_at, duration_ms,
-         (extract(epoch FROM coalesce(first_fired_at, fired_at) - due_at) * 1000)::integer,
+         least(extract(epoch FROM coalesce(first_fired_at, fired_at) - due_at) * 1000, 2147483647)::integer,
          status_code, error, response_excerpt
   FROM ended
   ON CONFLICT DO NOTHING

@@ -163,8 +163,9 @@ INDEXES = (
     "CREATE INDEX schedule_resume_at ON schedule (resume_at) WHERE resume_at IS NOT NULL",
     "CREATE INDEX due_queue_start_tag ON due_queue (start_tag)",
     "CREATE INDEX ledger_of_schedule ON ledger (tenant_id, schedule_id, id)",
-    "CREATE INDEX ledger_by_instant ON ledger (tenant_id, scheduled_for, id)",
-    "CREATE INDEX ledger_dead_letters ON ledger (tenant_id, scheduled_for, id) WHERE status = 'FAILED'",
+    # Without the id: a herd shares one instant, and equal keys are stored once.
+    "CREATE INDEX ledger_by_instant ON ledger (tenant_id, scheduled_for)",
+    "CREATE INDEX ledger_dead_letters ON ledger (tenant_id, scheduled_for) WHERE status = 'FAILED'",
     "CREATE INDEX idempotent_request_created_at ON idempotent_request (created_at)",
 )
 
@@ -265,7 +266,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION maintain_partitions")
-    for table in ("idempotent_request", "revocation", "dispatcher", "attempt", "ledger", "due_queue", "schedule_cursor", "schedule"):
+    for table in (
+        "idempotent_request",
+        "revocation",
+        "dispatcher",
+        "attempt",
+        "ledger",
+        "due_queue",
+        "schedule_cursor",
+        "schedule",
+    ):
         op.execute(f"DROP TABLE {table}")
     op.execute("DROP FUNCTION first_id_at")
     op.execute("DROP FUNCTION current_tenant")
