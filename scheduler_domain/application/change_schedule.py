@@ -74,7 +74,7 @@ class ChangeSchedule:
             checked_rule(definition, before.schedule.created_at)
             changed = self._edited(before, definition)
             revocation = await before.change(changed, None)
-        await self._obeyed(caller.tenant_id, revocation)
+        await self._obeyed(revocation)
         return changed.schedule
 
     async def pause(
@@ -89,7 +89,7 @@ class ChangeSchedule:
                 return before.schedule
             changed = self._paused(before, before.schedule.definition, pause)
             revocation = await before.change(changed, once.remembered(changed.schedule))
-        await self._obeyed(caller.tenant_id, revocation)
+        await self._obeyed(revocation)
         return changed.schedule
 
     async def resume(
@@ -111,7 +111,7 @@ class ChangeSchedule:
             before = _found(held, precondition)
             withdrawal = withdraw(before.queued, before.now, Ending.DELETED)
             revocation = await before.delete(withdrawal, Ending.DELETED)
-        await self._obeyed(caller.tenant_id, revocation)
+        await self._obeyed(revocation)
 
     def _edited(self, held: HeldSchedule, definition: ScheduleDefinition) -> Changed:
         was_enabled = held.schedule.definition.enabled
@@ -149,10 +149,10 @@ class ChangeSchedule:
         planned = self._planner.resumed(held, schedule, from_)
         return _changed(held, _planned_anew(held, schedule, planned, unwithdrawn), planned, unwithdrawn)
 
-    async def _obeyed(self, tenant_id: str, revocation: Revocation | None) -> None:
+    async def _obeyed(self, revocation: Revocation | None) -> None:
         """Return once no dispatcher can start what was forbidden; at the latest when its lease has run out."""
         wait = _FIRST_LOOK
-        while revocation is not None and not await self._schedules.obeyed(tenant_id, revocation):
+        while revocation is not None and not await self._schedules.obeyed(revocation):
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LOOK_EVERY)
 

@@ -22,7 +22,7 @@ class TriggerSchedule:
         self._clock = clock
 
     async def __call__(self, caller: Caller, schedule_id: UUID, once: Once[Occurrence]) -> Occurrence:
-        """Return the manual occurrence, due now. Raises NotFound, AnswerTaken, and Conflict for the same microsecond."""
+        """Return the manual occurrence, due now. Raises NotFound, AnswerTaken, Conflict within a microsecond."""
         schedule = await self._schedules.by_id(caller.tenant_id, schedule_id)
         if schedule is None:
             raise NotFound(NO_SUCH_SCHEDULE)

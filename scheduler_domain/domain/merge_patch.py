@@ -1,7 +1,7 @@
 """JSON Merge Patch (RFC 7396), with one addition for values that are tagged unions.
 
-Where a patch names another `type` or `kind` than the value has, the members of the old kind mean nothing in the new one:
-the object is replaced as a whole instead of merged. RFC 7396 alone would make every such patch an error.
+Where a patch names another `type` or `kind` than the value has, the members of the old kind mean nothing in the new
+one: the object is replaced as a whole instead of merged. RFC 7396 alone would make every such patch an error.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""JSON that means one thing: no duplicate keys, no NaN, no depth that exhausts a parser.
+"""JSON that means one thing: no duplicate keys, no NaN, no half characters, no depth that exhausts a parser.
 
 A parser that keeps the last of two equal keys and a reader that keeps the first see two documents in one text, and
 recursion deep enough ends in an error that no validation expects (RFC 8259, sections 4 and 9).
@@ -27,9 +27,18 @@ def parse_strictly(text: bytes, deepest: int) -> Any:
     """
     check_depth(text, deepest)
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+        value = json.loads(
+            text.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_float=_finite,
+            parse_constant=_refuse_constant,
+        )
+        if b"\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair cannot be written again
     except UnicodeDecodeError:
         raise NotStrictJson("not-utf-8", "the text is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise NotStrictJson("not-unicode", "a string holds half of a surrogate pair") from None
     except json.JSONDecodeError as error:
         message = f"the text is not JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}"
         raise NotStrictJson("not-json", message) from None
@@ -37,6 +46,7 @@ def parse_strictly(text: bytes, deepest: int) -> Any:
         raise
     except ValueError:  # an integer of more digits than the interpreter converts
         raise NotStrictJson("not-json", "a number has too many digits") from None
+    return value
 
 
 def check_depth(text: bytes, deepest: int) -> None:
@@ -61,6 +71,13 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise NotStrictJson("duplicate-key", f"the member {json.dumps(twice[:64])} appears twice in one object")
     return members
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise NotStrictJson("not-json", "a number is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

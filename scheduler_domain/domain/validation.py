@@ -1,4 +1,4 @@
-"""What may be saved. Everything that could fail later, at the instant of firing, is refused here while somebody listens.
+"""What may be saved: what could fail later, at the instant of firing, is refused here while somebody listens.
 
 Each refusal names the place (a JSON pointer), a stable code, and what would be accepted. All problems of a definition
 are found in one go, in the order of the document.

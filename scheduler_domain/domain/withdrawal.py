@@ -35,7 +35,7 @@ class Ending(StrEnum):
 
 
 class Withdrawal(Struct, frozen=True):
-    """`forgotten` leave without a trace, `cancelled` for the ledger; the holders' dispatchers must let go by `held_until`."""
+    """`forgotten` leave without a trace, `cancelled` for the ledger; the `holders` have leases until `held_until`."""
 
     forgotten: Sequence[UUID] = ()
     cancelled: Sequence[UUID] = ()

@@ -106,10 +106,13 @@ class Schedules(Protocol):
 
     async def by_key(self, tenant_id: str, key: str) -> Schedule | None: ...
 
+    async def run_count(self, tenant_id: str, schedule_id: UUID) -> int:
+        """Return how many occurrences of its plan the schedule has had; none where there is no such schedule."""
+
     async def wanted(self, tenant_id: str, wanted: SchedulesWanted) -> SchedulesPage: ...
 
     def held(self, tenant_id: str, schedule_id: UUID) -> AbstractAsyncContextManager[HeldSchedule | None]:
         """Hold the schedule for the length of the context; leaving it by an exception undoes everything."""
 
-    async def obeyed(self, tenant_id: str, revocation: Revocation) -> bool:
+    async def obeyed(self, revocation: Revocation) -> bool:
         """Return whether no dispatcher can start an attempt any more that the revocation forbids."""

@@ -1,0 +1,1 @@
+"""Occurrences over HTTP."""

@@ -1,0 +1,88 @@
+"""Routes that act on a schedule or look ahead: pause, resume, trigger, next, preview."""
+
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.response.base import ASGIResponse
+
+from scheduler_domain.application.change_schedule import Pause
+from scheduler_domain.application.preview_trigger import LARGEST_COUNT, preview_trigger
+from scheduler_domain.domain.schedule import rule_spec_of
+from scheduler_domain.domain.triggers import TriggerError
+from scheduler_domain.domain.validation import refuse, rule_problem, text_problems
+from scheduler_domain.entrypoints.http_api.answers import json_response, sent
+from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.occurrences.payloads import triggered_answer
+from scheduler_domain.entrypoints.http_api.operations import told
+from scheduler_domain.entrypoints.http_api.preconditions import once, precondition
+from scheduler_domain.entrypoints.http_api.queries import Query, id_in_path
+from scheduler_domain.entrypoints.http_api.request_scope import caller_of
+from scheduler_domain.entrypoints.http_api.schedules import descriptions
+from scheduler_domain.entrypoints.http_api.schedules.payloads import (
+    PauseRequest,
+    PreviewRequest,
+    ResumeRequest,
+    TriggerRequest,
+    preview_json,
+    schedule_answer,
+)
+from scheduler_domain.entrypoints.http_api.services import services_of
+
+
+@post("/schedules/{schedule_id:str}/pause", opt=told(descriptions.PAUSE), status_code=200)
+async def pause_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+    caller = caller_of(request.scope)
+    use = services_of(request.scope).use
+    identity, demanded = id_in_path(schedule_id), precondition(request.scope)
+    wanted = typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), PauseRequest)
+    refuse(list(text_problems(wanted.reason or "", "/reason")))
+    pause = Pause(wanted.reason, wanted.resume_at)
+    asked = await once(request, schedule_answer)
+    paused = use.answer_once(
+        caller.tenant_id, asked, lambda it: use.change.pause(caller, identity, demanded, pause, it)
+    )
+    return sent(await paused)
+
+
+@post("/schedules/{schedule_id:str}/resume", opt=told(descriptions.RESUME), status_code=200)
+async def resume_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+    caller = caller_of(request.scope)
+    use = services_of(request.scope).use
+    identity, demanded = id_in_path(schedule_id), precondition(request.scope)
+    wanted = typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), ResumeRequest)
+    asked = await once(request, schedule_answer)
+    resumed = use.answer_once(
+        caller.tenant_id, asked, lambda it: use.change.resume(caller, identity, demanded, wanted.catch_up, it)
+    )
+    return sent(await resumed)
+
+
+@post("/schedules/{schedule_id:str}/trigger", opt=told(descriptions.TRIGGER), status_code=202)
+async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+    caller = caller_of(request.scope)
+    use = services_of(request.scope).use
+    identity = id_in_path(schedule_id)
+    typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), TriggerRequest)
+    asked = await once(request, triggered_answer)
+    return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.trigger(caller, identity, it)))
+
+
+@get("/schedules/{schedule_id:str}/next", opt=told(descriptions.NEXT))
+async def next_instants(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+    count = Query(request.scope, ("count",)).whole("count", 10, 1, LARGEST_COUNT)
+    preview = services_of(request.scope).use.preview_schedule
+    return json_response(preview_json(await preview(caller_of(request.scope), id_in_path(schedule_id), count)))
+
+
+@post("/schedules/preview", opt=told(descriptions.PREVIEW), status_code=200)
+async def preview_unsaved(request: Request[Any, Any, Any]) -> ASGIResponse:
+    services = services_of(request.scope)
+    tenant_id = caller_of(request.scope).tenant_id
+    wanted = typed(without_tenant(await read_json(request), tenant_id), PreviewRequest)
+    now = services.clock.now()
+    try:
+        spec = rule_spec_of(wanted, now)
+        found = preview_trigger(spec, wanted.after or now, wanted.count, wanted.max_runs)
+    except TriggerError as error:
+        raise rule_problem(error) from None
+    return json_response(preview_json(found))

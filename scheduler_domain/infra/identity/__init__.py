@@ -1,0 +1,1 @@
+"""Who is asking: bearer tokens verified against a shared secret or an identity provider's key set."""

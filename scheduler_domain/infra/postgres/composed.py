@@ -1,0 +1,17 @@
+"""SQLAlchemy Core on the same connections as the fixed statements: composed here, run by asyncpg."""
+
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql import asyncpg as dialect
+
+_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # untyped upstream
+
+
+async def fetch(connection: asyncpg.pool.PoolConnectionProxy, query: Select[Any]) -> list[asyncpg.Record]:
+    """Run a composed query; values travel as parameters, never in the text."""
+    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    values = [compiled.params[name] for name in compiled.positiontup or ()]
+    rows: list[asyncpg.Record] = await connection.fetch(compiled.string, *values)
+    return rows

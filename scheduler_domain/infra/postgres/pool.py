@@ -1,0 +1,146 @@
+"""The API's connections: what runs on them sees one tenant, or nothing.
+
+Row-level security compares each row's tenant with a setting that lives as long as a transaction. It is made in two
+places only: by `transaction`, whose first statement it is, and by the opening part that each one-statement file
+carries, which saves two of three round trips (docs/decisions/0008). Nothing session-level is ever set, so a
+connection has nothing to reset when it is given back, which would cost half the throughput.
+
+PostgreSQL away, stuck or unreachable shows as Unavailable within `LONGEST_WAIT + COMMAND_TIMEOUT`; a connection that
+did not answer in time is dropped, not reused.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final, NewType
+
+import asyncpg
+
+from scheduler_domain.domain.errors import Unavailable
+from scheduler_domain.infra.postgres.address import asyncpg_url
+from scheduler_domain.infra.postgres.dispatch_pool import StatelessConnection
+from scheduler_domain.infra.postgres.roles import APP
+from scheduler_domain.infra.postgres.statements import statement
+
+COMMAND_TIMEOUT: Final = timedelta(seconds=2.5)
+LONGEST_WAIT: Final = timedelta(seconds=1.5)
+TRANSACTION_TIMEOUT: Final = timedelta(seconds=4)
+SIZE: Final = 16
+AS_TENANT: Final = "WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id)"
+_OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
+_OUTAGES: Final = frozenset({"25006", "42501", "42P01", "42703", "3F000"})
+_SESSION = MappingProxyType(
+    {
+        "role": APP,
+        "search_path": "scheduler",
+        "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        "application_name": "scheduler serve",
+    }
+)
+
+TenantStatement = NewType("TenantStatement", str)
+"""A statement whose first act, before it can read a row, is to say as which tenant it runs ($1)."""
+
+
+def tenant_statement(name: str) -> TenantStatement:
+    """Return sql/<name>.sql; a statement that does not begin as a tenant is a defect and stops the start."""
+    text = statement(name)
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    if not "\n".join(lines).startswith(AS_TENANT):
+        raise ValueError(f"sql/{name}.sql does not begin with {AS_TENANT}")
+    return TenantStatement(text)
+
+
+class TenantPool:
+    """Runs statements as one tenant each; there is no way to run one as nobody in particular."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def row(self, text: TenantStatement, tenant_id: str, *arguments: object) -> asyncpg.Record | None:
+        async with self._connection() as connection:
+            return await connection.fetchrow(text, tenant_id, *arguments)
+
+    async def rows(self, text: TenantStatement, tenant_id: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self._connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(text, tenant_id, *arguments)
+            return rows
+
+    @asynccontextmanager
+    async def transaction(self, tenant_id: str) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        """Run several statements as one tenant, all or nothing, each seeing what was committed before it."""
+        async with (
+            self._connection() as connection,
+            asyncio.timeout(TRANSACTION_TIMEOUT.total_seconds()),
+            connection.transaction(),
+        ):
+            await connection.execute("SELECT set_config('app.tenant_id', $1, true)", tenant_id)
+            yield connection
+
+    async def platform_value(self, text: str, *arguments: object) -> object:
+        """Read what belongs to no tenant: the schema's revision, the dispatchers' heartbeats."""
+        async with self._connection() as connection:
+            value: object = await connection.fetchval(text, *arguments)
+            return value
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many connections are open and how many of these are idle."""
+        return self._pool.get_size(), self._pool.get_idle_size()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        try:
+            connection = await self._pool.acquire(timeout=LONGEST_WAIT.total_seconds())
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                connection.terminate()  # a release would wait for an answer that is not coming
+                raise
+            finally:
+                await self._pool.release(connection)
+        except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+            raise Unavailable("the database does not answer; try again shortly") from error
+        except asyncpg.PostgresError as error:
+            if _is_outage(error):
+                raise Unavailable("the database is not available; try again shortly") from error
+            raise
+
+
+def _is_outage(error: asyncpg.PostgresError) -> bool:
+    """Tell a server that cannot serve now from one that refuses what it was asked (PostgreSQL manual, appendix A).
+
+    Classes 08, 53 and 57: connection, resources, operator; 40: a rollback that a repetition cures; 25006: a standby;
+    42501, 42P01, 42703 and 28: a schema, role or table that a migration or a grant has yet to bring.
+    """
+    state = error.sqlstate or ""
+    return state[:2] in {"08", "53", "57", "58", "40", "28", "3D"} or state in {
+        "25006",
+        "42501",
+        "42P01",
+        "42703",
+        "3F000",
+    }
+
+
+@asynccontextmanager
+async def open_tenant_pool(postgres_url: str, size: int = SIZE) -> AsyncIterator[TenantPool]:
+    """Open a pool that connects when it is first asked, so an API starts and answers 503 while PostgreSQL is away."""
+    pool = await asyncpg.create_pool(
+        asyncpg_url(postgres_url),
+        min_size=0,
+        max_size=size,
+        connection_class=StatelessConnection,
+        command_timeout=COMMAND_TIMEOUT.total_seconds(),
+        timeout=LONGEST_WAIT.total_seconds(),
+        server_settings=dict(_SESSION),
+    )
+    try:
+        yield TenantPool(pool)
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), COMMAND_TIMEOUT.total_seconds())
+        except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            pool.terminate()

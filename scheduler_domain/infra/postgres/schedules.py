@@ -1,0 +1,253 @@
+"""Schedules in PostgreSQL: the API's writes and its reads of one schedule. Lists are in schedule_lists.py."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from scheduler_domain.application.ports.answers import RememberedAnswer
+from scheduler_domain.application.ports.schedules import (
+    Accepted,
+    Changed,
+    HeldSchedule,
+    Revocation,
+    SchedulesPage,
+    SchedulesWanted,
+)
+from scheduler_domain.domain.errors import KeyTaken
+from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
+from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition
+from scheduler_domain.domain.target import target_kind
+from scheduler_domain.domain.withdrawal import QueuedOccurrence, Withdrawal
+from scheduler_domain.infra.postgres.answers import remember
+from scheduler_domain.infra.postgres.pool import TenantPool, tenant_statement
+from scheduler_domain.infra.postgres.schedule_lists import wanted_schedules
+from scheduler_domain.infra.postgres.schedule_rows import schedule_of
+from scheduler_domain.infra.postgres.statements import statement
+
+# A row is claimed a few times in its life, once for each attempt or takeover; a revision further up fences them all.
+_TOKENS_PER_REVISION = 1 << 10
+_KEY_CONSTRAINT = "schedule_tenant_id_key_key"
+_decode_rule = msgspec.json.Decoder(PlanningRule).decode
+
+
+class PostgresSchedules:
+    """The port application/ports/schedules.py on PostgreSQL."""
+
+    def __init__(self, pool: TenantPool) -> None:
+        self._pool = pool
+        self._accept = tenant_statement("accept_schedule")
+        self._read = tenant_statement("read_schedule")
+        self._read_by_key = tenant_statement("read_schedule_by_key")
+        self._count_runs = tenant_statement("count_runs")
+
+    async def add(self, accepted: Accepted, remembered: RememberedAnswer | None) -> None:
+        tenant_id = accepted.schedule.tenant_id
+        with _key_refused(accepted.schedule.definition.key):
+            if remembered is None:
+                await self._pool.row(self._accept, tenant_id, *_accepted_columns(accepted))
+                return
+            async with self._pool.transaction(tenant_id) as connection:
+                await remember(connection, tenant_id, remembered)
+                await connection.execute(self._accept, tenant_id, *_accepted_columns(accepted))
+
+    async def by_id(self, tenant_id: str, schedule_id: UUID) -> Schedule | None:
+        row = await self._pool.row(self._read, tenant_id, schedule_id)
+        return None if row is None else schedule_of(tenant_id, row)
+
+    async def by_key(self, tenant_id: str, key: str) -> Schedule | None:
+        row = await self._pool.row(self._read_by_key, tenant_id, key)
+        return None if row is None else schedule_of(tenant_id, row)
+
+    async def run_count(self, tenant_id: str, schedule_id: UUID) -> int:
+        row = await self._pool.row(self._count_runs, tenant_id, schedule_id)
+        return 0 if row is None else row["run_count"]
+
+    async def wanted(self, tenant_id: str, wanted: SchedulesWanted) -> SchedulesPage:
+        return await wanted_schedules(self._pool, tenant_id, wanted)
+
+    @asynccontextmanager
+    async def held(self, tenant_id: str, schedule_id: UUID) -> AsyncIterator[HeldSchedule | None]:
+        async with self._pool.transaction(tenant_id) as connection:
+            row = await connection.fetchrow(statement("hold_schedule"), tenant_id, schedule_id)
+            if row is None:
+                yield None
+                return
+            queued = await connection.fetch(statement("hold_occurrences"), tenant_id, schedule_id)
+            fired = await connection.fetchrow(statement("last_occurrence"), tenant_id, schedule_id)
+            yield _Held(connection, tenant_id, row, queued, fired)
+
+    async def obeyed(self, revocation: Revocation) -> bool:
+        return not await self._pool.platform_value(
+            statement("revocation_pending"), list(revocation.holders), revocation.sequence, revocation.moot_at
+        )
+
+
+class _Held:
+    """A schedule under lock, for as long as the transaction of `held` lasts."""
+
+    def __init__(
+        self,
+        connection: asyncpg.pool.PoolConnectionProxy,
+        tenant_id: str,
+        row: asyncpg.Record,
+        queued: Sequence[asyncpg.Record],
+        fired: asyncpg.Record | None,
+    ) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self.now: datetime = row["now"]
+        self.paused_at: datetime | None = row["paused_at"]
+        self.resume_at: datetime | None = row["resume_at"]
+        self.last_ended_at: datetime | None = None if fired is None else fired["planned_ended_at"]
+        self.queued = [QueuedOccurrence(*values) for values in queued]
+        self.cursor = Cursor(
+            tenant_id,
+            row["id"],
+            row["revision"],
+            _decode_rule(row["rule"]),
+            row["created_at"],
+            row["next_fire_at"],
+            row["checkpoint"],
+            row["run_count"],
+            row["caught_up_count"],
+        )
+        self.schedule = schedule_of(
+            tenant_id,
+            row,
+            next_fire_at=first_instant(self.cursor.next_fire_at, self.queued),
+            last_fire_at=None if fired is None else fired["last_fire_at"],
+        )
+
+    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
+        if remembered is not None:
+            await remember(self._connection, self._tenant_id, remembered)
+        await self._withdraw(changed.withdrawal, changed.reason)
+        schedule_id, revision = changed.schedule.id, changed.schedule.revision
+        if revision != self.schedule.revision:
+            await self._connection.execute(
+                statement("carry_over_occurrences"), self._tenant_id, schedule_id, revision, self.now
+            )
+        with _key_refused(changed.schedule.definition.key):
+            await self._connection.execute(statement("change_schedule"), self._tenant_id, *_changed_columns(changed))
+        return await self._revoke(changed.withdrawal)
+
+    async def delete(self, withdrawal: Withdrawal, reason: str) -> Revocation | None:
+        await self._withdraw(withdrawal, reason)
+        await self._connection.execute(
+            "DELETE FROM schedule WHERE tenant_id = $1 AND id = $2", self._tenant_id, self.schedule.id
+        )
+        return await self._revoke(withdrawal)
+
+    async def _withdraw(self, withdrawal: Withdrawal, reason: str) -> None:
+        if withdrawal.forgotten or withdrawal.cancelled:
+            await self._connection.execute(
+                statement("withdraw_occurrences"),
+                self._tenant_id,
+                self.schedule.id,
+                list(withdrawal.forgotten),
+                list(withdrawal.cancelled),
+                reason,
+                self.now,
+            )
+
+    async def _revoke(self, withdrawal: Withdrawal) -> Revocation | None:
+        if withdrawal.held_until is None or not withdrawal.holders:
+            return None
+        sequence = await self._connection.fetchval(statement("revoke_occurrences"), self._tenant_id, self.schedule.id)
+        return Revocation(sequence, withdrawal.holders, withdrawal.held_until)
+
+
+def first_instant(cursor_at: datetime | None, queued: Sequence[QueuedOccurrence]) -> datetime | None:
+    """Return the next instant of the plan: of what is queued and was not tried, and of what is not planned yet."""
+    ahead = [row.scheduled_for for row in queued if row.kind == "SCHEDULED" and not row.was_tried]
+    return min([*ahead, cursor_at] if cursor_at is not None else ahead, default=None)
+
+
+class _key_refused:  # noqa: N801 (reads as the statement it is)
+    """Turn the unique index on keys into KeyTaken."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name == _KEY_CONSTRAINT:
+            raise KeyTaken(
+                f"another schedule has the key {self._key}; change that one, or choose another key"
+            ) from None
+
+
+def _accepted_columns(accepted: Accepted) -> tuple[object, ...]:
+    schedule, plan = accepted.schedule, accepted.plan
+    definition = schedule.definition
+    return (
+        schedule.id,
+        *_definition_columns(definition),
+        schedule.state,
+        schedule.state_reason,
+        schedule.created_at,
+        schedule.created_by,
+        _rule_text(plan),
+        plan.after.next_fire_at,
+        plan.after.checkpoint,
+        plan.after.run_count,
+        *_plan_columns(plan),
+        accepted.is_soon,
+    )
+
+
+def _changed_columns(changed: Changed) -> tuple[object, ...]:
+    schedule, plan = changed.schedule, changed.plan
+    return (
+        schedule.id,
+        *_definition_columns(schedule.definition),
+        schedule.state,
+        schedule.state_reason,
+        changed.resume_at,
+        changed.paused_at,
+        schedule.revision,
+        schedule.version,
+        schedule.updated_at,
+        _rule_text(plan),
+        plan.after.next_fire_at,
+        plan.after.checkpoint,
+        plan.after.run_count,
+        plan.after.caught_up_count,
+        schedule.revision * _TOKENS_PER_REVISION,
+        *_plan_columns(plan),
+        changed.is_soon,
+    )
+
+
+def _definition_columns(definition: ScheduleDefinition) -> tuple[object, ...]:
+    return (
+        definition.key,
+        definition.name,
+        msgspec.json.encode(definition.labels).decode(),
+        definition.trigger.__struct_config__.tag,
+        target_kind(definition.target),
+        msgspec.json.encode(definition).decode(),
+    )
+
+
+def _rule_text(plan: Plan) -> str:
+    return msgspec.json.encode(plan.after.rule).decode()
+
+
+def _plan_columns(plan: Plan) -> tuple[list[object], ...]:
+    return (
+        [item.id for item in plan.due],
+        [item.scheduled_for for item in plan.due],
+        [item.due_at for item in plan.due],
+        [item.start_tag for item in plan.due],
+        [item.is_last for item in plan.due],
+        [item.id for item in plan.skipped],
+        [item.scheduled_for for item in plan.skipped],
+        [item.due_at for item in plan.skipped],
+        [item.reason for item in plan.skipped],
+    )

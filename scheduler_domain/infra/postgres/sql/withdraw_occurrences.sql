@@ -1,0 +1,15 @@
+-- withdraw_occurrences: take occurrences out of the queue; $3 leave no trace, $4 end in the ledger with the reason $5.
+-- The caller holds the rows (hold_occurrences), so what it decided about them is still so.
+WITH withdrawn AS (
+  DELETE FROM due_queue
+  WHERE tenant_id = $1::text AND schedule_id = $2::uuid AND id = ANY ($3::uuid[] || $4::uuid[])
+  RETURNING *
+)
+INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason, attempt_count,
+                    fired_at, ended_at, lateness_ms)
+SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, 'CANCELLED', $5::text, attempt_count,
+       first_fired_at, $6::timestamptz, CASE WHEN first_fired_at IS NOT NULL
+            THEN least(extract(epoch FROM first_fired_at - due_at) * 1000, 2147483647)::integer END
+FROM withdrawn
+WHERE id = ANY ($4::uuid[])
+ON CONFLICT DO NOTHING
