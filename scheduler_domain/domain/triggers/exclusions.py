@@ -83,6 +83,13 @@ class ExcludedDays:
             (day + step * away for away in range(1, FARTHEST_ROLL + 1) if self.is_business_day(day + step * away)), None
         )
 
+    def earliest_landing_from(self, day: int) -> int:
+        """Return a day before which no occurrence of `day` or a later one takes place."""
+        if self.roll != "PREVIOUS":
+            return day
+        back = (day - away for away in range(FARTHEST_ROLL + 1))
+        return next((before for before in back if self.is_business_day(before)), day - FARTHEST_ROLL)
+
 
 def _bounded(dates: tuple[str, ...]) -> tuple[str, ...]:
     if len(dates) > MOST_EXCLUDED_DATES:
@@ -247,8 +254,7 @@ class Excluding:
 
     def _landings(self, low: int) -> Iterator[tuple[int, list[int]]]:
         """Yield each day on which something takes place, with the days whose slots take place there, ascending."""
-        landing: int | None = None
-        days: list[int] = []
+        waiting: dict[int, list[int]] = {}
         excluded_days = 0
         last_kept = self._dates.day_of(low)
         while excluded_days < _MOST_EXCLUDED_DAYS:
@@ -257,20 +263,18 @@ class Excluding:
                 break
             day = self._dates.day_of(slot)
             low = self._dates.start_of(day + 1)
+            final = self._days.earliest_landing_from(day)
+            for landing in sorted(landing for landing in waiting if landing < final):
+                yield landing, waiting.pop(landing)
             there = self._days.landing(day)
-            if there is None:
+            if there is not None:
+                waiting.setdefault(there, []).append(day)
+                excluded_days, last_kept = 0, day
+            elif day - last_kept > _LONGEST_EXCLUDED_RUN:
+                break
+            else:
                 excluded_days += 1
-                if day - last_kept > _LONGEST_EXCLUDED_RUN:
-                    break
-                continue
-            excluded_days, last_kept = 0, day
-            if there != landing:
-                if landing is not None:
-                    yield landing, days
-                landing, days = there, []
-            days.append(day)
-        if landing is not None:
-            yield landing, days
+        yield from sorted(waiting.items())
 
     def _landed(self, day: int, landing: int, low: int) -> Iterator[int]:
         start, end = self._dates.start_of(day), self._dates.start_of(day + 1)

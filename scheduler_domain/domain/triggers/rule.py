@@ -121,14 +121,14 @@ class Rule:
             _resume(compiled, checkpoint)
         low = max(self._floor(after) + 1, self._first)
         last = self._last if until is None else min(self._last, self._floor(until))
-        dues = self._walk(compiled.timeline, low)
-        found = list(islice(dues, limit))
-        following = next(dues, None) if len(found) == limit else None
-        finished = following is None or following[0] > self._last
-        if found and found[-1][0] > last:
-            finished = finished and found[-1][0] > self._last
-            finished = all(due[0] > self._last or due[0] <= last for due in found) and finished
-            found = [due for due in found if due[0] <= last]
+        found: list[Due] = []
+        finished = True
+        for due in self._walk(compiled.timeline, low):
+            if due[0] > last or len(found) == limit:
+                # the one that does not fit on this page tells whether there is another
+                finished = due[0] > self._last
+                break
+            found.append(due)
         instants = [self._instant(due) for due in found]
         if include_excluded and self.spec.exclude is not None:
             end = last if finished or until is not None else found[-1][0] if found else low

@@ -125,6 +125,8 @@ class DaySlots:
 
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
+        if not self.times:
+            return iter(())
         day, second = divmod(max(low, self.first), DAY)
         if second > self.times[-1]:
             day, second = day + 1, 0
@@ -139,6 +141,8 @@ class DaySlots:
         """Return the slot that is the `count`-th from the first on, counting whole years at a time."""
         first_day, second = divmod(self.first, DAY)
         per_day = len(self.times)
+        if not per_day:
+            return None
         year = year_of(first_day)
         mask = self.days.mask(year) >> (first_day - YEAR_START[year])
         remaining = count + (self.times.before(second) if mask & 1 else 0)
