@@ -81,21 +81,8 @@ async def test_json_is_what_the_api_answered_on_one_line(receiver: Receiver) -> 
 
 async def test_filters_are_sent_under_the_names_of_the_api(receiver: Receiver) -> None:
     receiver.always(answer({"items": [SCHEDULE], "page": 1, "pageSize": 5, "total": 7, "nextCursor": None}))
-    arguments = [
-        "--state",
-        "PAUSED",
-        "-q",
-        "rep",
-        "--target-kind",
-        "EVENT",
-        "--page-size",
-        "5",
-        "--label",
-        "team=billing",
-    ]
-    ended = await scheduler(
-        "schedules", "list", *arguments, "--label", "team=billing", environment=environment(receiver)
-    )
+    filters = ["--state", "PAUSED", "-q", "rep", "--target-kind", "EVENT", "--page-size", "5", "--label"]
+    ended = await scheduler("schedules", "list", *filters, "team=billing", environment=environment(receiver))
     assert ended.exit_code == 0, ended.stderr
     assert receiver.requests[0].query == {
         "state": "PAUSED",
