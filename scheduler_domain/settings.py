@@ -116,7 +116,7 @@ class Settings:
         variables = _Variables(environ)
         return cls(
             postgres_url=variables.address("POSTGRES_URL", "postgresql://user:password@host:5432/database"),
-            nats_url=variables.address("NATS_URL", "nats://host:4222", "tls", "ws", "wss"),
+            nats_url=variables.address("NATS_URL", "nats://host:4222", "tls"),
             redis_url=variables.address("REDIS_URL", "redis://host:6379/0", "rediss", "unix"),
             http=HttpSettings(variables.text("HOST", "127.0.0.1"), variables.whole("PORT", 3080, 0, 65_535)),
             identity=_identity(variables),

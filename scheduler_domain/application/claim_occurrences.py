@@ -12,6 +12,7 @@ from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, Delivery
 from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
 from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.payload import BodySource, body_pieces
@@ -34,12 +35,14 @@ class ClaimOccurrences:
         brokers: Mapping[str, BrokerSender],
         clock: Clock,
         measurements: Measurements,
+        tracer: Tracer,
         lease_length: timedelta = lease.LENGTH,
     ) -> None:
         self._queue = queue
         self._brokers = brokers
         self._clock = clock
         self._measurements = measurements
+        self._tracer = tracer
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
         self._from_tag: datetime | None = None
 
@@ -55,9 +58,12 @@ class ClaimOccurrences:
         asked_at = self._clock.monotonic()
         claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._from_tag)
         self._from_tag = claimed[-1].start_tag if len(claimed) == limit else None
-        if claimed:
-            self._measurements.claimed(len(claimed))
-        return await self._prepared(claimed, asked_at + self._trusted_for)
+        if not claimed:
+            return [], []
+        self._measurements.claimed(len(claimed))
+        with self._tracer.step("claim") as step:
+            step.handled(len(claimed))
+            return await self._prepared(claimed, asked_at + self._trusted_for)
 
     async def _prepared(
         self, claimed: Sequence[Claimed], lease_ends: float

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from scheduler_domain.application.http_lanes import HttpLanes
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, SingleSender
 from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain.outcome import Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
@@ -37,6 +38,7 @@ class DeliverOccurrences:
         outcomes: RecordOutcomes,
         clock: Clock,
         measurements: Measurements,
+        tracer: Tracer,
         http_slots: int,
     ) -> None:
         self._brokers = brokers
@@ -44,6 +46,7 @@ class DeliverOccurrences:
         self._outcomes = outcomes
         self._clock = clock
         self._measurements = measurements
+        self._tracer = tracer
         self._waiting: list[tuple[float, int, HeldOccurrence]] = []
         self._order = count()
         self._ready = {name: deque[HeldOccurrence]() for name in brokers}
@@ -131,7 +134,9 @@ class DeliverOccurrences:
     async def _deliver_batch(self, sender: BrokerSender, batch: Sequence[HeldOccurrence]) -> None:
         fired_at = self._clock.now()
         began = self._clock.monotonic()
-        outcomes = await sender.send([item.message for item in batch], fired_at_text(fired_at))
+        with self._tracer.step("deliver") as traced:
+            traced.handled(len(batch))
+            outcomes = await sender.send([item.message for item in batch], fired_at_text(fired_at))
         self._ended(batch, outcomes, fired_at, self._clock.monotonic() - began)
 
     async def _deliver_one(self, item: HeldOccurrence) -> None:
@@ -148,9 +153,28 @@ class DeliverOccurrences:
         self._outcomes.add(batch, outcomes, fired_at.astimezone(UTC), seconds)
         for item in batch:
             self._open.pop(item.claimed.id, None)
+        if self._tracer.listens:
+            self._tracer.attempts(
+                [_traced(item, outcome, fired_at, seconds) for item, outcome in zip(batch, outcomes, strict=True)]
+            )
         fired = fired_at.timestamp()
         self._measurements.fired([fired - item.fire_at for item in batch if not item.claimed.was_tried])
         is_delivered = isinstance(outcomes[0], Delivered)
         self._measurements.delivered(
             target_kind(batch[0].terms.target), "delivered" if is_delivered else "failed", [seconds] * len(batch)
         )
+
+
+def _traced(item: HeldOccurrence, outcome: Outcome, fired_at: datetime, seconds: float) -> TracedAttempt:
+    claimed = item.claimed
+    return TracedAttempt(
+        claimed.tenant_id,
+        claimed.schedule_id,
+        claimed.id,
+        claimed.attempt_count + 1,
+        target_kind(item.terms.target),
+        type(outcome).__name__.lower(),
+        None if isinstance(outcome, Delivered) else outcome.error,
+        fired_at,
+        fired_at + timedelta(seconds=seconds),
+    )

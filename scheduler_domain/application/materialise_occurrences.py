@@ -12,6 +12,7 @@ from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.cursors import Cursors
 from scheduler_domain.application.ports.leadership import Leadership
 from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.planning import Cursor, Plan, plan
 from scheduler_domain.domain.triggers import TriggerError
@@ -28,12 +29,14 @@ class MaterialiseOccurrences:
         leadership: Leadership,
         clock: Clock,
         measurements: Measurements,
+        tracer: Tracer,
         lookahead: timedelta,
     ) -> None:
         self._cursors = cursors
         self._leadership = leadership
         self._clock = clock
         self._measurements = measurements
+        self._tracer = tracer
         self._lookahead = lookahead
         self._tags = StartTags()
 
@@ -46,6 +49,13 @@ class MaterialiseOccurrences:
     async def plan_due(self) -> int:
         """Plan one batch whoever leads: safe at any time, because planning twice is harmless."""
         cursors = await self._cursors.due_before(self._clock.now() + self._lookahead, CURSORS_PER_STEP)
+        if cursors:
+            with self._tracer.step("materialise") as step:
+                step.handled(len(cursors))
+                await self._plan_all(cursors)
+        return len(cursors)
+
+    async def _plan_all(self, cursors: Sequence[Cursor]) -> None:
         plans: list[Plan] = []
         rows = 0
         slice_began = self._clock.monotonic()
@@ -63,7 +73,6 @@ class MaterialiseOccurrences:
                 slice_began = self._clock.monotonic()
         if plans:
             await self._write(plans)
-        return len(cursors)
 
     async def _plan(self, cursor: Cursor) -> Plan | None:
         now = self._clock.now()

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from scheduler_domain.application.held_occurrence import HeldOccurrence, next_due_at
-from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.due_queue import DueQueue, Ended, Postponed
 from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
 from scheduler_domain.domain.retry import next_attempt_at
@@ -27,10 +27,10 @@ _SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 class RecordOutcomes:
     """The outcomes of one dispatcher on their way to the ledger. `open_count` is what is not written yet."""
 
-    def __init__(self, queue: DueQueue, clock: Clock, measurements: Measurements) -> None:
+    def __init__(self, queue: DueQueue, measurements: Measurements, tracer: Tracer) -> None:
         self._queue = queue
-        self._clock = clock
         self._measurements = measurements
+        self._tracer = tracer
         self._ended: list[Ended] = []
         self._postponed: list[Postponed] = []
         self._is_available = asyncio.Event()
@@ -63,20 +63,21 @@ class RecordOutcomes:
         """Wait until there is something to write."""
         await self._is_available.wait()
 
-    async def step(self) -> list[Ended | Postponed]:
-        """Write one batch; return what was written. What an error kept from being written stays for the next step."""
+    async def step(self) -> list[Ended]:
+        """Write one batch; return what ended. What an error kept from being written stays for the next step."""
+        written: list[Ended] = []
         ended, self._ended = self._ended[:ROWS_PER_WRITE], self._ended[ROWS_PER_WRITE:]
         postponed, self._postponed = self._postponed[:ROWS_PER_WRITE], self._postponed[ROWS_PER_WRITE:]
-        written: list[Ended | Postponed] = []
         try:
-            if ended:
-                self._count_fenced(len(ended), await self._queue.record_ended(ended))
-                self._count_ended(ended)
-                written, ended = [*ended], []
-            if postponed:
-                self._count_fenced(len(postponed), await self._queue.record_postponed(postponed))
-                written += postponed
-                postponed = []
+            with self._tracer.step("record") as traced:
+                traced.handled(len(ended) + len(postponed))
+                if ended:
+                    self._count_fenced(len(ended), await self._queue.record_ended(ended))
+                    self._count_ended(ended)
+                    written, ended = ended, []
+                if postponed:
+                    self._count_fenced(len(postponed), await self._queue.record_postponed(postponed))
+                    postponed = []
         finally:
             self._ended[:0] = ended
             self._postponed[:0] = postponed

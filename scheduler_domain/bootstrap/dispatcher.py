@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -14,6 +16,7 @@ from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.leadership import Leadership
+from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.address_guard import AllowedNets
@@ -53,7 +56,7 @@ class DispatcherParts:
 
 
 @asynccontextmanager
-async def dispatcher_parts(settings: Settings) -> AsyncIterator[DispatcherParts]:
+async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[DispatcherParts]:
     """Connect to everything, register this dispatcher, and leave again at the end."""
     postgres_url = settings.required_postgres_url()
     clock = DatabaseClock()
@@ -69,22 +72,22 @@ async def dispatcher_parts(settings: Settings) -> AsyncIterator[DispatcherParts]
         publisher = JetStreamPublisher(settings.required_nats_url())
         await publisher.start()
         stack.push_async_callback(publisher.stop)
-        webhook = WebhookSender(AllowedNets.parse(settings.webhook.allow_nets))
+        webhook = WebhookSender(AllowedNets.parse(settings.webhook.allow_nets), allow_http=settings.webhook.allow_http)
         stack.push_async_callback(webhook.close)
         leadership = await _leadership(stack, settings, PostgresLeadership(planning_pool))
 
         lease_length = settings.dispatcher.lease
         queue = PostgresDueQueue(pool, number, lease_length)
         brokers = {"NATS": publisher}
-        outcomes = RecordOutcomes(queue, clock, measurements)
+        outcomes = RecordOutcomes(queue, measurements, tracer)
         slots = settings.dispatcher.concurrency or _HTTP_SLOTS
-        deliver = DeliverOccurrences(brokers, webhook, outcomes, clock, measurements, slots)
+        deliver = DeliverOccurrences(brokers, webhook, outcomes, clock, measurements, tracer, slots)
         claiming = asyncio.Lock()
         yield DispatcherParts(
             materialise=MaterialiseOccurrences(
-                PostgresCursors(planning_pool), leadership, clock, measurements, settings.dispatcher.lookahead
+                PostgresCursors(planning_pool), leadership, clock, measurements, tracer, settings.dispatcher.lookahead
             ),
-            claim=ClaimOccurrences(queue, brokers, clock, measurements, lease_length),
+            claim=ClaimOccurrences(queue, brokers, clock, measurements, tracer, lease_length),
             deliver=deliver,
             outcomes=outcomes,
             rescue=RescueOccurrences(queue, dispatchers, number, deliver, clock, claiming, lease_length),
@@ -116,6 +119,14 @@ async def _leadership(stack: AsyncExitStack, settings: Settings, fallback: Leade
         return fallback
     from scheduler_domain.infra.redis.leadership import RedisLeadership  # noqa: PLC0415 - optional
 
-    leadership = RedisLeadership.connect(settings.redis_url, fallback)
+    key = _planning_key(settings.required_postgres_url())
+    leadership = RedisLeadership.connect(settings.redis_url, fallback, key=key)
     stack.push_async_callback(leadership.close)
     return leadership
+
+
+def _planning_key(postgres_url: str) -> str:
+    """Return the lock's name: one per database, so that installations which share a Redis do not share a planner."""
+    where = urlsplit(postgres_url)
+    database = f"{where.hostname}:{where.port}{where.path}"
+    return f"scheduler:plan:{sha256(database.encode()).hexdigest()[:16]}"

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.planning import plan
 from scheduler_domain.domain.schedule import OneShotTrigger, RruleTrigger
@@ -48,6 +49,7 @@ def planner(pool: asyncpg.Pool, leadership: object = None) -> MaterialiseOccurre
         leadership or AlwaysLeading(),  # type: ignore[arg-type]
         SystemClock(),
         PrometheusMeasurements(CollectorRegistry()),
+        UNTRACED,
         WINDOW,
     )
 

@@ -79,5 +79,3 @@ class DueQueue(Protocol):
 
     async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
         """Free each until its next attempt, fenced by its token; return how many still were ours."""
-
-

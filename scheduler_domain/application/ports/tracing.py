@@ -41,6 +41,9 @@ class Tracer(Protocol):
     def attempts(self, attempts: Sequence[TracedAttempt]) -> None:
         """Trace finished attempts, each in its occurrence's trace (domain/trace.py). Never blocks, never raises."""
 
+    def close(self) -> None:
+        """Send what waits, within seconds, before the process ends."""
+
 
 class _Untraced:
     """The tracer of a process that no collector was named to; also its own step."""
@@ -53,6 +56,8 @@ class _Untraced:
     def attempts(self, attempts: Sequence[TracedAttempt]) -> None: ...
 
     def handled(self, count: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 UNTRACED: Tracer = _Untraced()

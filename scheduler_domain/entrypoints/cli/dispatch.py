@@ -16,6 +16,6 @@ def dispatch() -> None:
     """
     settings = Settings.from_environment(os.environ)
     settings.check_dispatching()
-    from scheduler_domain.entrypoints.dispatcher import server  # noqa: PLC0415  # a bad setting is told without the wait
+    from scheduler_domain.entrypoints.dispatcher.server import dispatch as run  # noqa: PLC0415  # a bad setting is told without the wait
 
-    server.dispatch(settings)
+    run(settings)

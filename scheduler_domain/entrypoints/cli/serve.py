@@ -15,6 +15,6 @@ def serve() -> None:
     """
     settings = Settings.from_environment(os.environ)
     settings.check_serving()
-    from scheduler_domain.entrypoints.http_api import server  # noqa: PLC0415  # a bad setting is told without the wait
+    from scheduler_domain.entrypoints.http_api.server import serve as run  # noqa: PLC0415  # a bad setting is told without the wait
 
-    server.serve(settings)
+    run(settings)

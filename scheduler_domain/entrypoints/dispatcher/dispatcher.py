@@ -12,7 +12,6 @@ from functools import partial
 import structlog
 
 from scheduler_domain.application.materialise_occurrences import CURSORS_PER_STEP
-from scheduler_domain.application.ports.due_queue import Ended
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
 from scheduler_domain.bootstrap.dispatcher import DispatcherParts
 from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping
@@ -126,8 +125,8 @@ class Dispatcher:
             await asyncio.sleep(GATHER)
         while deliver.is_bursting and outcomes.open_count < HELD_BACK_MOST:
             await asyncio.sleep(GATHER)
-        written = await outcomes.step()
-        if any(isinstance(item, Ended) and item.next_due_at is not None for item in written):
+        ended = await outcomes.step()
+        if any(item.next_due_at is not None for item in ended):
             await self._parts.materialise.plan_due()
             self._on_due()
         return 0

@@ -7,33 +7,31 @@ import signal
 import structlog
 import uvloop
 
+from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.bootstrap.dispatcher import dispatcher_parts
 from scheduler_domain.bootstrap.telemetry import start_telemetry
 from scheduler_domain.entrypoints.dispatcher.dispatcher import Dispatcher
 from scheduler_domain.entrypoints.dispatcher.health import serve_health
 from scheduler_domain.settings import Settings
 
-_LONGEST_WAIT = 5.0
 _log = structlog.get_logger(__name__)
 
 
 def dispatch(settings: Settings) -> None:
     """Run one dispatcher until SIGTERM or SIGINT; returns once it has drained."""
     settings.check_dispatching()
-    start_telemetry(settings)
-    uvloop.run(_dispatch(settings))
+    tracer = start_telemetry(settings)
+    try:
+        uvloop.run(_dispatch(settings, tracer))
+    finally:
+        tracer.close()
 
 
-async def _dispatch(settings: Settings) -> None:
+async def _dispatch(settings: Settings, tracer: Tracer) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    running = asyncio.create_task(_run(settings, stop))
-    await running
-
-
-async def _run(settings: Settings, stop: asyncio.Event) -> None:
-    async with dispatcher_parts(settings) as parts:
+    async with dispatcher_parts(settings, tracer) as parts:
         dispatcher = Dispatcher(parts, settings.dispatcher.shutdown_grace)
         async with serve_health(settings.http.host, settings.dispatcher.port, lambda: dispatcher.is_ready):
             _keep_collections_short()
