@@ -18,6 +18,8 @@ from scheduler_domain.domain.triggers.wall_clock import SHIFTED, Due, Timeline
 from scheduler_domain.domain.triggers.years import LAST_YEAR, day_of
 from scheduler_domain.domain.triggers.zones import Zone, load_zone
 
+_EARLIEST_COUNTED = DAY * day_of(1900, 1, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
@@ -79,6 +81,8 @@ def _limited(rule: RuleParts, anchor: int, place: Placement, counted: "list[Coun
     if next(slots.walk(anchor), None) is None:
         raise refused("never-fires", "names no time that a calendar has; check the days that its months have")
     if rule.count is not None:
+        if anchor < _EARLIEST_COUNTED:
+            raise refused("count-anchor", "has COUNT with a DTSTART before 1900; count from a later one, or use UNTIL")
         limited = Counted(slots, rule.count, anchor, place)
         counted.append(limited)
         return limited, None

@@ -1,18 +1,20 @@
 """From checked RFC 5545 parts to walkers: which local times a rule names, from its anchor to its COUNT or UNTIL."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain, compress, dropwhile, islice
 from math import gcd
+from typing import NamedTuple
 
 from scheduler_domain.domain.triggers.cron import MOST_TIMES_A_DAY
 from scheduler_domain.domain.triggers.rrule_days import matching_days
 from scheduler_domain.domain.triggers.rrule_periods import Periods, PositionSlots, chosen
 from scheduler_domain.domain.triggers.rrule_text import RuleParts, refused
 from scheduler_domain.domain.triggers.slots import DAY, HORIZON_YEARS, Days, DaySlots, DayTimes, Slots, walk_days
-from scheduler_domain.domain.triggers.years import LAST_YEAR
+from scheduler_domain.domain.triggers.years import LAST_DAY, LAST_YEAR, YEAR_START, year_of
 
 UNIT_SECONDS = {"HOURLY": 3600, "MINUTELY": 60, "SECONDLY": 1}
-_INTERVAL_YEARS = {"YEARLY": 1.0, "MONTHLY": 1 / 12, "WEEKLY": 7 / 365, "DAILY": 1 / 365}
+_PERIOD_DAYS = {"YEARLY": 366, "MONTHLY": 31, "WEEKLY": 7, "DAILY": 1, "HOURLY": 1 / 24, "MINUTELY": 1 / 1440}
 
 
 def steps_elapsed_time(rule: RuleParts) -> bool:
@@ -23,9 +25,9 @@ def steps_elapsed_time(rule: RuleParts) -> bool:
 def rule_slots(rule: RuleParts, anchor: int) -> Slots:
     """Return the walker of the local times that a rule names from its anchor (a second on the wall) on, unlimited."""
     days = matching_days(rule, anchor // DAY)
-    horizon = HORIZON_YEARS + min(LAST_YEAR, int(rule.interval * _INTERVAL_YEARS.get(rule.frequency, 0)) + 1)
+    horizon = HORIZON_YEARS + min(LAST_YEAR, int(rule.interval * _PERIOD_DAYS.get(rule.frequency, 0)) // 365 + 1)
     if rule.frequency in UNIT_SECONDS and rule.interval > 1:
-        return SteppedSlots(rule, days, anchor)
+        return SteppedSlots(rule, days, anchor, horizon)
     times = _day_times(rule, anchor % DAY)
     if rule.by_position and rule.frequency in ("YEARLY", "MONTHLY", "WEEKLY"):
         periods = Periods(rule, days)
@@ -65,80 +67,157 @@ def clock_of(rule: RuleParts, anchor: int) -> tuple[tuple[int, ...], tuple[int, 
     return hours, minutes, seconds
 
 
+class _Clock(NamedTuple):
+    """Wanted hours, minutes and seconds; empty where they are finer than the unit of a rule."""
+
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...] = ()
+    seconds: tuple[int, ...] = ()
+
+
+@lru_cache(maxsize=64)
+def _wanted_units(hours: tuple[int, ...], minutes: tuple[int, ...], seconds: tuple[int, ...]) -> bytes:
+    """Return a byte for each hour, minute or second of a day: one where it is wanted."""
+    minute = bytes(second in seconds for second in range(60)) if seconds else b"\1"
+    hour = b"".join(minute if at in minutes else bytes(len(minute)) for at in range(60)) if minutes else b"\1"
+    return b"".join(hour if at in hours else bytes(len(hour)) for at in range(24))
+
+
 class SteppedSlots:
     """Every n-th hour, minute or second of the wall, counted from the anchor, of those that the BY parts leave.
 
-    A frame is a day of hours or minutes, or an hour of seconds. The units of a frame that BY parts leave are the ones
-    in a row of bytes, so that every n-th of them is a slice.
+    On a day, the units in phase are those with one remainder by n; which of them are wanted is one slice of a row of
+    bytes, remembered by remainder where a day has few.
     """
 
-    __slots__ = ("_days", "_frames", "_interval", "_offsets", "_phase", "_unit", "_wanted", "first")
+    __slots__ = ("_clock", "_days", "_horizon", "_interval", "_offsets", "_phase", "_unit", "first")
 
-    def __init__(self, rule: RuleParts, days: Days, anchor: int) -> None:
+    def __init__(self, rule: RuleParts, days: Days, anchor: int, horizon: int) -> None:
         hours, minutes, seconds = clock_of(rule, anchor % DAY)
         self.first = anchor
         self._days = days
+        self._horizon = horizon
         self._unit = UNIT_SECONDS[rule.frequency]
         self._interval = rule.interval
         self._phase = anchor // self._unit
-        self._frames: tuple[int, ...] = (0,)
         if rule.frequency == "HOURLY":
-            size, units = 24, list(hours)
-            finer = [60 * minute + second for minute in minutes for second in seconds]
+            clock, finer = _Clock(hours), [60 * minute + second for minute in minutes for second in seconds]
         elif rule.frequency == "MINUTELY":
-            size, units = 1440, [60 * hour + minute for hour in hours for minute in minutes]
-            finer = list(seconds)
+            clock, finer = _Clock(hours, minutes), list(seconds)
         else:
-            size, units = 3600, [60 * minute + second for minute in minutes for second in seconds]
-            finer = [0]
-            self._frames = tuple(3600 * hour for hour in hours)
-        wanted = bytearray(size)
-        for unit in units:
-            wanted[unit] = 1
-        self._wanted = bytes(wanted)
+            clock, finer = _Clock(hours, minutes, seconds), [0]
+        self._clock = clock
         self._offsets = chosen(finer, rule.by_position) if rule.by_position else tuple(finer)
         if not self._is_reachable():
             self._offsets = ()
 
-    def _is_reachable(self) -> bool:
-        """Tell whether any wanted unit of a day is ever in phase: steps and days share a greatest common divisor."""
-        common = gcd(self._interval, DAY // self._unit)
-        return any(any(self._wanted[(self._phase - frame // self._unit) % common :: common]) for frame in self._frames)
-
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
         low = max(low, self.first)
-        slots = chain.from_iterable(self._by_frame(low // DAY, low))
-        return dropwhile(low.__gt__, slots)
+        return dropwhile(low.__gt__, chain.from_iterable(self._by_day(low)))
 
-    def _by_frame(self, first_day: int, low: int) -> Iterator[Iterator[int]]:
-        unit, step, wanted, offsets = self._unit, self._interval, self._wanted, self._offsets
-        size = len(wanted)
-        frame_length = size * unit
-        day_units = DAY // unit
-        if not offsets:
+    def nth(self, count: int) -> int | None:
+        """Return the slot that is the `count`-th from the first on, counting a day at a time."""
+        first_day = self.first // DAY
+        year = year_of(first_day)
+        matches = self._days.mask(year) >> (first_day - YEAR_START[year]) & 1
+        remaining = count + (sum(1 for slot in self._on(first_day) if slot < self.first) if matches else 0)
+        per_unit, count_at = len(self._offsets), self._table.count
+        for day, remainder in self._days_in_phase(self.first):
+            found = per_unit * count_at(remainder)
+            if found >= remaining:
+                return self._on(day)[remaining - 1]
+            remaining -= found
+        return None
+
+    @property
+    def _table(self) -> "_UnitsInPhase":
+        return _units_in_phase(self._clock, self._interval)
+
+    def _is_reachable(self) -> bool:
+        """Tell whether any wanted unit of a day is ever in phase: steps and days share a greatest common divisor."""
+        common = gcd(self._interval, DAY // self._unit)
+        return any(_wanted_units(*self._clock)[self._phase % common :: common])
+
+    def _days_in_phase(self, low: int) -> Iterator[tuple[int, int]]:
+        """Yield each matching day that has a unit in phase, with the first such unit."""
+        size, interval, phase = DAY // self._unit, self._interval, self._phase
+        if not self._offsets:
             return
-        for day in walk_days(self._days, first_day):
-            if (self._phase - day * day_units) % step >= day_units:
-                continue
-            for frame in self._frames:
-                start = DAY * day + frame
-                if start + frame_length <= low:
-                    continue
-                lead = (self._phase - start // unit) % step
-                if start + lead * unit < low:
-                    lead += ((low - start) // unit - lead) // step * step
-                if lead >= size:
-                    continue
-                units = compress(range(start + lead * unit, start + frame_length, step * unit), wanted[lead::step])
-                if offsets == (0,):
-                    yield units
-                else:
-                    yield (slot + offset for slot in units for offset in offsets)
+        if interval < 4 * size:
+            for day in walk_days(self._days, low // DAY, self._horizon):
+                remainder = (phase - day * size) % interval
+                if remainder < size:
+                    yield day, remainder
+            return
+        day = max(low // DAY, YEAR_START[1])
+        last = min(day + 366 * self._horizon, LAST_DAY)
+        while (day := day + (phase - day * size) % interval // size) <= last:
+            year = year_of(day)
+            if self._days.mask(year) >> (day - YEAR_START[year]) & 1:
+                yield day, (phase - day * size) % interval
+                last = min(day + 366 * self._horizon, LAST_DAY)
+            day += 1
+
+    def _by_day(self, low: int) -> Iterator[Iterator[int]]:
+        units_at, unit, offsets = self._table.at, self._unit, self._offsets
+        for day, remainder in self._days_in_phase(low):
+            units = units_at(remainder)
+            if units:
+                midnight = DAY * day
+                yield (midnight + unit * each + offset for each in units for offset in offsets)
+
+    def _on(self, day: int) -> list[int]:
+        """Return the slots of one day, whether it matches or not."""
+        remainder = (self._phase - day * (DAY // self._unit)) % self._interval
+        units = self._table.at(remainder) if remainder < DAY // self._unit else ()
+        return [DAY * day + self._unit * each + offset for each in units for offset in self._offsets]
+
+
+class _UnitsInPhase:
+    """The wanted units of a day by their remainder.
+
+    Long slices are remembered where few units are wanted: each unit has one remainder, so all of them together take
+    the room of one day. Short slices are cheaper to take again.
+    """
+
+    _FEW = 5_000
+    _SHORT = 100
+
+    def __init__(self, clock: _Clock, interval: int) -> None:
+        self._wanted = _wanted_units(*clock)
+        self._interval = interval
+        remembers = len(self._wanted) > self._SHORT * interval and sum(self._wanted) <= self._FEW
+        self._known: dict[int, tuple[int, ...]] | None = {} if remembers else None
+
+    def at(self, remainder: int) -> tuple[int, ...]:
+        """Return the wanted units that leave a remainder by the interval, ascending."""
+        if self._known is None:
+            return self._find(remainder)
+        units = self._known.get(remainder)
+        if units is None:
+            units = self._known[remainder] = self._find(remainder)
+        return units
+
+    def count(self, remainder: int) -> int:
+        """Return how many units `at` has."""
+        return (
+            len(self.at(remainder)) if self._known is not None else self._wanted[remainder :: self._interval].count(1)
+        )
+
+    def _find(self, remainder: int) -> tuple[int, ...]:
+        wanted, interval = self._wanted, self._interval
+        hits = wanted[remainder::interval]
+        return tuple(compress(range(remainder, len(wanted), interval), hits)) if 1 in hits else ()
+
+
+@lru_cache(maxsize=64)
+def _units_in_phase(clock: _Clock, interval: int) -> _UnitsInPhase:
+    return _UnitsInPhase(clock, interval)
 
 
 def nth_slot(slots: Slots, count: int) -> int | None:
     """Return the `count`-th slot from the rule's anchor on, or None where the calendar ends before it."""
-    if isinstance(slots, DaySlots):
+    if isinstance(slots, DaySlots | SteppedSlots | PositionSlots):
         return slots.nth(count)
     return next(islice(slots.walk(-(1 << 60)), count - 1, None), None)

@@ -23,7 +23,6 @@ from scheduler_domain.domain.triggers.years import (
     YEAR_START,
     YearDays,
     date_of,
-    day_of,
 )
 
 
@@ -209,71 +208,84 @@ class LandingDays(DaysByYear):
     The phase of INTERVAL and BYMONTH is that of the day as named, weekday and week number that of the day landed on.
     """
 
-    __slots__ = ("_limits", "_parts", "_start", "rule")
+    __slots__ = ("_limits", "_parts", "_rule", "_start")
 
     def __init__(self, parts: DayParts, rule: RuleParts, anchor: int) -> None:
         super().__init__(self._landed_in)
-        self.rule = rule
+        self._rule = rule
         self._parts = parts
         self._start = date_of(anchor)
         by_month = parts.by_month if parts.by_year_day else ()
         limits = replace(parts, by_month=by_month, by_month_day=(), by_year_day=(), skip="OMIT")
         self._limits = _week_days(limits, 1, anchor) if parts.by_week_number else _calendar_days(limits)
 
-    def periods(self, year: int) -> Iterator[list[int]]:
-        """Yield the days that each period of the rule in a year names, wherever they land; for BYSETPOS."""
-        if self.rule.frequency == "YEARLY":
-            yield self._filtered(self._named(year, range(1, 13)))
-        else:
-            for month in range(1, 13):
-                yield self._filtered(self._named(year, (month,)))
+    def periods(self, year: int) -> Iterator[tuple[int, int]]:
+        """Yield a day, and the days from it on that one period of the rule names; for BYSETPOS."""
+        if self._rule.frequency == "MONTHLY":
+            limit = self._limits.mask(year)
+            for month in self._months(year):
+                yield YEAR_START[year], limit & self._of_month(year, month)
+            return
+        before, own, after = self._of_year(year)
+        length = 365 + IS_LEAP[year]
+        if before and year > 1 and self._limits.mask(year - 1) >> (364 + IS_LEAP[year - 1]) & 1:
+            yield YEAR_START[year] - 1, 1 | (own & self._limits.mask(year)) << 1
+            return
+        following = after and year < LAST_YEAR and self._limits.mask(year + 1) & 1
+        yield YEAR_START[year], own & self._limits.mask(year) | (1 << length if following else 0)
 
     def _landed_in(self, year: int) -> int:
-        mask = 0
-        begin, end = YEAR_START[year], YEAR_START[year + 1]
-        for origin in range(max(1, year - 1), min(LAST_YEAR, year + 1) + 1):
-            for day in self._filtered(self._named(origin, range(1, 13))):
-                if begin <= day < end:
-                    mask |= 1 << (day - begin)
-        return mask
+        _, mask, _ = self._of_year(year)
+        if year < LAST_YEAR and self._of_year(year + 1)[0]:
+            mask |= 1 << (364 + IS_LEAP[year])
+        if year > 1 and self._of_year(year - 1)[2]:
+            mask |= 1
+        return mask & self._limits.mask(year)
 
-    def _filtered(self, days: set[int]) -> list[int]:
-        return sorted(day for day in days if self._limits.mask(years.year_of(day)) >> _of_year(day) & 1)
+    def _of_year(self, year: int) -> tuple[bool, int, bool]:
+        """Return where the days named in one year land: on the last day before it, in it, on the first day after it."""
+        parts = self._parts
+        if self._rule.frequency == "YEARLY" and (year - self._start.year) % self._rule.interval:
+            return False, 0, False
+        mask = FULL_YEAR[IS_LEAP[year]]
+        if parts.by_month_day or not parts.by_year_day:
+            mask = _union(self._of_month(year, month) for month in self._months(year))
+        if not parts.by_year_day:
+            return False, mask, False
+        before, named, after = _year_landing(IS_LEAP[year], parts.by_year_day, parts.skip)
+        alone = not parts.by_month_day
+        return before and alone, mask & named, after and alone
 
-    def _named(self, year: int, chosen: range | tuple[int, ...]) -> set[int]:
-        """Return where the days that the rule names in some months of one year land."""
-        rule, parts, start = self.rule, self._parts, self._start
-        if rule.frequency == "YEARLY" and (year - start.year) % rule.interval:
-            return set()
-        in_phase = _months_in_phase(rule, start, year) if rule.frequency == "MONTHLY" else range(1, 13)
-        months = [month for month in chosen if month in in_phase and month in (parts.by_month or range(1, 13))]
-        landed: set[int] | None = None
-        if parts.by_month_day:
-            landed = {self._land_in_month(year, month, day) for month in months for day in parts.by_month_day}
-        if parts.by_year_day:
-            of_year = {self._land_in_year(year, day) for day in parts.by_year_day}
-            landed = of_year if landed is None else landed & of_year
-        if landed is None:
-            leap = IS_LEAP[year]
-            landed = {YEAR_START[year] + day for day in years.bits(years.months(leap, months))}
-        return landed
+    def _months(self, year: int) -> list[int]:
+        rule = self._rule
+        in_phase = _months_in_phase(rule, self._start, year) if rule.frequency == "MONTHLY" else range(1, 13)
+        return [month for month in in_phase if not self._parts.by_month or month in self._parts.by_month]
 
-    def _land_in_month(self, year: int, month: int, number: int) -> int:
-        length = MONTH_LENGTHS[IS_LEAP[year]][month]
-        return self._land(day_of(year, month, 1), length, number)
-
-    def _land_in_year(self, year: int, number: int) -> int:
-        return self._land(YEAR_START[year], 365 + IS_LEAP[year], number)
-
-    def _land(self, begin: int, length: int, number: int) -> int:
-        """Return the numbered day of a period of `length` days, or its neighbour where the period is too short."""
-        position = number - 1 if number > 0 else length + number
-        if position >= length:
-            position = length if self._parts.skip == "FORWARD" else length - 1
-        elif position < 0:
-            position = 0 if self._parts.skip == "FORWARD" else -1
-        return begin + position
+    def _of_month(self, year: int, month: int) -> int:
+        return _month_landing(IS_LEAP[year], month, self._parts.by_month_day, self._parts.skip)
 
 
-def _of_year(day: int) -> int:
-    return day - YEAR_START[years.year_of(day)]
+@lru_cache(maxsize=1024)
+def _year_landing(leap: bool, numbers: tuple[int, ...], skip: str) -> tuple[bool, int, bool]:
+    """Return where the numbered days of a year land: on the last day before it, in it, on the first day after it."""
+    length = 365 + leap
+    days = {_landing(length, number, skip) for number in numbers}
+    return -1 in days, _union(1 << day for day in days if 0 <= day < length), length in days
+
+
+@lru_cache(maxsize=4096)
+def _month_landing(leap: bool, month: int, numbers: tuple[int, ...], skip: str) -> int:
+    """Return where the numbered days of one month land, as days of the year; all its days where none are numbered."""
+    start, length = MONTH_STARTS[leap][month], MONTH_LENGTHS[leap][month]
+    days = {_landing(length, number, skip) for number in numbers} if numbers else range(length)
+    return _union(1 << (start + day) for day in days)
+
+
+def _landing(length: int, number: int, skip: str) -> int:
+    """Return the place of a numbered day in a period of `length` days, or its neighbour's where the period is short."""
+    place = number - 1 if number > 0 else length + number
+    if place >= length:
+        return length if skip == "FORWARD" else length - 1
+    if place < 0:
+        return 0 if skip == "FORWARD" else -1
+    return place

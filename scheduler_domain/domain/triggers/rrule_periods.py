@@ -1,13 +1,13 @@
 """BYSETPOS: the periods (weeks, months, years) of a recurrence, and the numbered ones of what lies in each."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from scheduler_domain.domain.triggers import years
 from scheduler_domain.domain.triggers.rrule_days import DaysByYear, LandingDays, first_week
 from scheduler_domain.domain.triggers.rrule_text import RuleParts
 from scheduler_domain.domain.triggers.slots import DAY, Days, DayTimes
-from scheduler_domain.domain.triggers.years import IS_LEAP, LAST_DAY, LAST_YEAR, MONTH_STARTS, YEAR_START
+from scheduler_domain.domain.triggers.years import FULL_YEAR, IS_LEAP, LAST_DAY, LAST_YEAR, MONTH_STARTS, YEAR_START
 
 
 def chosen(candidates: Sequence[int], positions: tuple[int, ...]) -> tuple[int, ...]:
@@ -34,36 +34,37 @@ class Periods:
         """Return the numbered days of each period: enough where a day has one time only."""
 
         def mask(year: int) -> int:
-            begin, end = YEAR_START[year], YEAR_START[year + 1]
-            found = 0
+            start, found = YEAR_START[year], 0
             for near in range(max(1, year - 1), min(LAST_YEAR, year + 1) + 1) if self._crosses_years else (year,):
-                for days in self.of_year(near):
-                    for day in chosen(days, positions):
-                        if begin <= day < end:
-                            found |= 1 << (day - begin)
-            return found
+                for begin, period in self.of_year(near):
+                    for day in chosen(list(years.bits(period)), positions):
+                        found |= 1 << (begin + day - start) if begin + day >= start else 0
+            return found & FULL_YEAR[IS_LEAP[year]]
 
         return DaysByYear(mask)
 
-    def of_year(self, year: int) -> Iterator[list[int]]:
-        """Yield the matching days of each period that begins in a year (or is numbered by it)."""
+    def of_year(self, year: int) -> Iterator[tuple[int, int]]:
+        """Yield each period that begins in a year (or is numbered by it): a day, and the matching ones from it on."""
+        rule, start = self._rule, YEAR_START[year]
         if isinstance(self._days, LandingDays):
             yield from self._days.periods(year)
-        elif self._rule.frequency == "WEEKLY":
-            week_start = self._rule.week_start
-            begin, end = (YEAR_START[at] + (week_start - YEAR_START[at] - 3) % 7 for at in (year, year + 1))
-            for _, days in groupby(self._between(begin, end), lambda day: (day + 3 - week_start) // 7):
-                yield list(days)
-        elif self._rule.by_week_number:
-            yield list(
-                self._between(first_week(year, self._rule.week_start), first_week(year + 1, self._rule.week_start))
-            )
-        elif self._rule.frequency == "YEARLY":
-            yield list(self._between(YEAR_START[year], YEAR_START[year + 1]))
+        elif rule.frequency == "WEEKLY":
+            first = (rule.week_start - start - 3) % 7
+            mask = self._with_next(year)
+            for begin in range(first, YEAR_START[year + 1] - start, 7):
+                yield start + begin, mask >> begin & 0x7F
+        elif rule.by_week_number:
+            begin, end = first_week(year, rule.week_start), first_week(year + 1, rule.week_start)
+            before = self._days.mask(max(1, year - 1))
+            length = start - YEAR_START[max(1, year - 1)]
+            mask = self._with_next(year) << length | before
+            yield begin, mask >> (begin - start + length) & ((1 << (end - begin)) - 1)
+        elif rule.frequency == "YEARLY":
+            yield start, self._days.mask(year)
         else:
-            starts = MONTH_STARTS[IS_LEAP[year]]
+            starts, mask = MONTH_STARTS[IS_LEAP[year]], self._days.mask(year)
             for month in range(1, 13):
-                yield list(self._between(YEAR_START[year] + starts[month], YEAR_START[year] + starts[month + 1]))
+                yield start + starts[month], mask >> starts[month] & ((1 << (starts[month + 1] - starts[month])) - 1)
 
     @property
     def _crosses_years(self) -> bool:
@@ -71,21 +72,15 @@ class Periods:
             isinstance(self._days, LandingDays) or self._rule.frequency == "WEEKLY" or bool(self._rule.by_week_number)
         )
 
-    def _between(self, begin: int, end: int) -> Iterator[int]:
-        """Yield the matching days from `begin` to before `end`."""
-        begin, end = max(begin, YEAR_START[1]), min(end, LAST_DAY + 1)
-        for year in range(years.year_of(begin), years.year_of(end - 1) + 1):
-            start = YEAR_START[year]
-            first, after = max(begin - start, 0), end - start
-            mask = (self._days.mask(year) & ((1 << after) - 1)) >> first
-            for day in years.bits(mask):
-                yield start + first + day
+    def _with_next(self, year: int) -> int:
+        following = self._days.mask(year + 1) if year < LAST_YEAR else 0
+        return self._days.mask(year) | following << (YEAR_START[year + 1] - YEAR_START[year])
 
 
 class PositionSlots:
     """BYSETPOS over weeks, months or years with several times a day: of all local times of a period, the numbered."""
 
-    __slots__ = ("_horizon", "_periods", "_positions", "_times", "first")
+    __slots__ = ("_horizon", "_known", "_periods", "_positions", "_times", "first")
 
     def __init__(
         self, periods: Periods, times: DayTimes, positions: tuple[int, ...], *, first: int, horizon: int
@@ -94,21 +89,53 @@ class PositionSlots:
         self._times = times
         self._positions = positions
         self._horizon = horizon
+        self._known: dict[int, tuple[int, ...]] = {}
         self.first = first
 
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
         low = max(low, self.first)
-        count = len(self._times)
         # the period of the first day may have begun in the year before
         year = max(1, years.year_of(min(max(low // DAY, YEAR_START[1]), LAST_DAY)) - 1)
         last = year + self._horizon
         while year <= min(last, LAST_YEAR):
-            for days in self._periods.of_year(year):
-                for position in chosen(range(len(days) * count), self._positions):
-                    day, time = divmod(position, count)
-                    slot = DAY * days[day] + self._times[time]
-                    if slot >= low:
-                        yield slot
-                        low, last = slot + 1, year + self._horizon
+            for begin, mask in self._periods.of_year(year):
+                for slot in self._since(low, begin, mask):
+                    yield slot
+                    low, last = slot + 1, year + self._horizon
             year += 1
+
+    def nth(self, count: int) -> int | None:
+        """Return the slot that is the `count`-th from the first on, counting a period at a time."""
+        for year in range(max(1, years.year_of(self.first // DAY) - 1), LAST_YEAR + 1):
+            for begin, mask in self._periods.of_year(year):
+                size = len(self._places(mask.bit_count()))
+                if self.first > DAY * begin or size >= count:
+                    slots = list(self._since(self.first, begin, mask))
+                    size = len(slots)
+                    if size >= count:
+                        return slots[count - 1]
+                count -= size
+        return None
+
+    def _since(self, low: int, begin: int, mask: int) -> Iterator[int]:
+        """Yield the chosen slots of one period that are not before `low`."""
+        times = len(self._times)
+        places = self._places(mask.bit_count())
+        passed = max(low // DAY - begin, 0)
+        first = bisect_left(places, times * (mask & ((1 << passed) - 1)).bit_count())
+        if first == len(places):
+            return
+        days = list(years.bits(mask))
+        for place in places[first:]:
+            day, time = divmod(place, times)
+            slot = DAY * (begin + days[day]) + self._times[time]
+            if slot >= low:
+                yield slot
+
+    def _places(self, days: int) -> tuple[int, ...]:
+        """Return which of the local times of so many days are chosen; few different numbers of days occur."""
+        places = self._known.get(days)
+        if places is None:
+            places = self._known[days] = chosen(range(days * len(self._times)), self._positions)
+        return places

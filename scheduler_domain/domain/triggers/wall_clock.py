@@ -97,12 +97,13 @@ class WallClock:
         shifted: deque[Due] = deque()
         source: Iterator[int] = iter(())
         slot = -_EXHAUSTED
+        repeats = True
         stretches = map(self._pieces.__getitem__, range(self.zone.index(low), len(self.zone.offsets)))
         for piece_low, piece_high, offset, kind in chain.from_iterable(stretches):
             floor = max(piece_low, low + offset)
             if floor >= piece_high:
                 continue
-            if slot < floor or kind == SECOND_PASS:
+            if slot < floor or (kind == SECOND_PASS and repeats):
                 # skipped local times lie between, or the same ones come round again
                 source = self.slots.walk(floor)
                 slot = next(source, _EXHAUSTED)
@@ -112,6 +113,7 @@ class WallClock:
                 elif floor == piece_low and slot < piece_high:
                     shifted.append((piece_low - offset, slot, SHIFTED))
                 continue
+            found = slot < piece_high
             if shifted:
                 slot = yield from _overtaken(shifted, slot, source, (piece_low, piece_high, offset, kind))
             if slot < piece_high:
@@ -122,6 +124,7 @@ class WallClock:
                     yield (slot - offset, slot, kind)
                 else:
                     slot = _EXHAUSTED
+            repeats = kind == FIRST_PASS and (found or floor > piece_low)
             if slot == _EXHAUSTED and kind == PLAIN and not shifted:
                 return
 
