@@ -99,7 +99,7 @@ class TableView:
         self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
-        caption = f"{self._count} deliveries; Ctrl-C stops everything" if self._count else "waiting for the first"
+        caption = f"deliveries: {self._count}; Ctrl-C stops everything" if self._count else "waiting for the first"
         table = Table(*_COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
         table.columns[_COLUMNS.index("late")].justify = "right"
         for row in self._rows:
