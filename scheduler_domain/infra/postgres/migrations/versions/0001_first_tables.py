@@ -56,7 +56,8 @@ CREATE TABLE schedule_cursor (
 """
 
 # Only what is not finished. A lease changes no indexed column and no index predicate names one, so claims are HOT;
-# fillfactor leaves room for them on the page, and pruning reclaims it without waiting for vacuum.
+# fillfactor leaves room for one lease of every row on its page (measured: at 70 only 45 % of a herd were HOT, and a
+# claim cost a quarter more); pruning reclaims it without waiting for vacuum.
 DUE_QUEUE = """
 CREATE TABLE due_queue (
   tenant_id      text NOT NULL,
@@ -77,7 +78,7 @@ CREATE TABLE due_queue (
   PRIMARY KEY (tenant_id, schedule_id, id),
   CHECK (due_at >= scheduled_for),
   CHECK (kind IN ('SCHEDULED', 'MANUAL', 'BACKFILL'))
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0)
 """
 
