@@ -25,6 +25,7 @@ from benchmarks.population import CREATED_AT, connect, definition, make_due, nam
 from benchmarks.processor_time import ProcessorTime
 from benchmarks.stage import Stage, stage
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.planning import PlanningRule, first_cursor
 from scheduler_domain.domain.schedule import CronTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
@@ -66,7 +67,7 @@ async def _materialise(own: Stage) -> Result:
     await _store_minutely(connection)
     pool = await open_dispatch_pool(own.postgres_url, 2, hash_joins=True)
     planner = MaterialiseOccurrences(
-        PostgresCursors(pool), Leading(), SystemClock(), PrometheusMeasurements(), _LOOKAHEAD
+        PostgresCursors(pool), Leading(), SystemClock(), PrometheusMeasurements(), UNTRACED, _LOOKAHEAD
     )
     spent = ProcessorTime({"python": [os.getpid()], "postgres": [own.servers.postgres.pid]})
     began, planned = time.perf_counter(), 0
