@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
+from scheduler_domain.application.ports.tracing import UNTRACED
+from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
+from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition, store_due, store_schedules
 from tests.support.waiting import eventually
 
@@ -234,6 +238,35 @@ async def test_one_instant_ends_once_even_if_it_was_queued_twice(
         claimed: Sequence[Claimed] = await queue.claim(1, AHEAD, None)
         await queue.record_ended([completed(item) for item in claimed])
     assert len(await ledger(connection)) == 1
+
+
+async def test_outcomes_are_kept_while_the_database_is_away_and_written_once_it_is_back(
+    connection: asyncpg.Connection, administration: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    await due_now(connection)
+    [claimed] = await queue.claim(1, AHEAD, None)
+    outcomes = RecordOutcomes(queue, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
+    outcomes.add_ended([completed(claimed)])
+    name = await connection.fetchval("SELECT current_database()")
+    await administration.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await administration.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name <> ''", name
+    )
+    for _ in range(2):
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await outcomes.step()
+        assert outcomes.open_count == 1
+    await administration.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await eventually(lambda: _written(outcomes), within=10)
+    assert outcomes.open_count == 0
+    assert [row["status"] for row in await ledger(connection)] == ["COMPLETED"]
+
+
+async def _written(outcomes: RecordOutcomes) -> bool:
+    try:
+        return bool(await outcomes.step())
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
 
 
 def _fired(ended: Ended, at: datetime) -> Ended:
