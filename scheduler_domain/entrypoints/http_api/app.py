@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 
 from scheduler_domain.bootstrap.api import RequestMetrics, api_services, request_metrics
 from scheduler_domain.domain.errors import SchedulerError
-from scheduler_domain.entrypoints.http_api.authentication import require_role
+from scheduler_domain.entrypoints.http_api.authentication import door
 from scheduler_domain.entrypoints.http_api.bodies import LARGEST_BODY
 from scheduler_domain.entrypoints.http_api.documents import routes as documents
 from scheduler_domain.entrypoints.http_api.health import routes as health
@@ -93,7 +93,7 @@ def create_app(settings: Settings) -> Litestar:
 
     app = Api(
         route_handlers=list(ROUTES),
-        guards=[require_role],
+        middleware=[door],
         exception_handlers={
             SchedulerError: answer_refusal,
             HTTPException: answer_framework_error,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from scheduler_domain.entrypoints.http_api.answers import json_response
@@ -63,7 +64,7 @@ async def docs_page() -> ASGIResponse:
 
 
 @get("/docs/{name:str}", opt=told(descriptions.ASSET))
-async def docs_asset(request: Request[Any, Any, Any], name: str) -> ASGIResponse:
+async def docs_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
     if name == "start.js":
         return ASGIResponse(body=_START, media_type="text/javascript", headers=_KEPT)
     if name == "openapi-3.0.json":

@@ -5,6 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from litestar import Request, get
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from scheduler_domain.application.ports.occurrences import OccurrencesWanted
@@ -31,13 +32,13 @@ async def list_occurrences(request: Request[Any, Any, Any]) -> ASGIResponse:
 
 
 @get("/occurrences/{occurrence_id:str}", opt=told(descriptions.GET))
-async def get_occurrence(request: Request[Any, Any, Any], occurrence_id: str) -> ASGIResponse:
+async def get_occurrence(request: Request[Any, Any, Any], occurrence_id: FromPath[str]) -> ASGIResponse:
     read = services_of(request.scope).use.read_occurrences
     return json_response(occurrence_json(await read.by_id(caller_of(request.scope), id_in_path(occurrence_id))))
 
 
 @get("/schedules/{schedule_id:str}/occurrences", opt=told(descriptions.LIST_OF_SCHEDULE))
-async def list_occurrences_of_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def list_occurrences_of_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     identity = id_in_path(schedule_id)
     wanted = _wanted(Query(request.scope, _KNOWN), identity)
     read = services_of(request.scope).use.read_occurrences

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Request, get, post
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from scheduler_domain.application.change_schedule import Pause
@@ -30,7 +31,7 @@ from scheduler_domain.entrypoints.http_api.services import services_of
 
 
 @post("/schedules/{schedule_id:str}/pause", opt=told(descriptions.PAUSE), status_code=200)
-async def pause_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
@@ -45,7 +46,7 @@ async def pause_schedule(request: Request[Any, Any, Any], schedule_id: str) -> A
 
 
 @post("/schedules/{schedule_id:str}/resume", opt=told(descriptions.RESUME), status_code=200)
-async def resume_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def resume_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
@@ -58,7 +59,7 @@ async def resume_schedule(request: Request[Any, Any, Any], schedule_id: str) -> 
 
 
 @post("/schedules/{schedule_id:str}/trigger", opt=told(descriptions.TRIGGER), status_code=202)
-async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity = id_in_path(schedule_id)
@@ -68,7 +69,7 @@ async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: str) ->
 
 
 @get("/schedules/{schedule_id:str}/next", opt=told(descriptions.NEXT))
-async def next_instants(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def next_instants(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     count = Query(request.scope, ("count",)).whole("count", 10, 1, LARGEST_COUNT)
     preview = services_of(request.scope).use.preview_schedule
     return json_response(preview_json(await preview(caller_of(request.scope), id_in_path(schedule_id), count)))

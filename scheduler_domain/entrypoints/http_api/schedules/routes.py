@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, delete, get, patch, post, put
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from scheduler_domain.application.change_schedule import Edit
@@ -62,19 +63,19 @@ async def list_schedules(request: Request[Any, Any, Any]) -> ASGIResponse:
 
 
 @get("/schedules/{schedule_id:str}", opt=told(descriptions.GET))
-async def get_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def get_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     read = services_of(request.scope).use.read_schedules
     return sent(schedule_answer(await read.by_id(caller_of(request.scope), id_in_path(schedule_id))))
 
 
 @get("/schedules/by-key/{key:str}", opt=told(descriptions.GET_BY_KEY))
-async def get_schedule_by_key(request: Request[Any, Any, Any], key: str) -> ASGIResponse:
+async def get_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> ASGIResponse:
     read = services_of(request.scope).use.read_schedules
     return sent(schedule_answer(await read.by_key(caller_of(request.scope), _known_key(key))))
 
 
 @patch("/schedules/{schedule_id:str}", opt=told(descriptions.PATCH))
-async def patch_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def patch_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     caller = caller_of(request.scope)
     document = without_tenant(await read_json(request, is_patch=True), caller.tenant_id)
     if not isinstance(document, dict):
@@ -87,7 +88,7 @@ async def patch_schedule(request: Request[Any, Any, Any], schedule_id: str) -> A
 
 
 @put("/schedules/{schedule_id:str}", opt=told(descriptions.PUT))
-async def put_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def put_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     caller = caller_of(request.scope)
     document = without_tenant(await read_json(request), caller.tenant_id)
     edit = _replacing(document, typed(document, ScheduleDefinition))
@@ -96,7 +97,7 @@ async def put_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASG
 
 
 @put("/schedules/by-key/{key:str}", opt=told(descriptions.PUT_BY_KEY))
-async def put_schedule_by_key(request: Request[Any, Any, Any], key: str) -> ASGIResponse:
+async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> ASGIResponse:
     caller = caller_of(request.scope)
     document = without_tenant(await read_json(request), caller.tenant_id)
     definition = typed(document, ScheduleDefinition)
@@ -113,7 +114,7 @@ async def put_schedule_by_key(request: Request[Any, Any, Any], key: str) -> ASGI
 
 # The framework refuses a declared 204 on a handler that returns its response itself.
 @delete("/schedules/{schedule_id:str}", opt=told(descriptions.DELETE), status_code=200)
-async def delete_schedule(request: Request[Any, Any, Any], schedule_id: str) -> ASGIResponse:
+async def delete_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
     change = services_of(request.scope).use.change
     await change.delete(caller_of(request.scope), id_in_path(schedule_id), precondition(request.scope))
     return nothing()
