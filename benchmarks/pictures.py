@@ -48,5 +48,6 @@ def _bar(top: int, name: str, parts: dict[str, float], scale: float) -> list[str
         colour = _PROGRAM_COLOURS.get(part, "#777")
         lines.append(f'<rect x="{left:.1f}" y="{top}" width="{value * scale:.1f}" height="18" fill="{colour}"/>')
         left += value * scale
-    lines.append(f'<text x="{left + 6:.1f}" y="{top + 14}">{sum(parts.values()):,.4g}</text>')
+    total = sum(parts.values())
+    lines.append(f'<text x="{left + 6:.1f}" y="{top + 14}">{total:,.{0 if total >= 100 else 2}f}</text>')
     return lines
