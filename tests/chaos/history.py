@@ -1,0 +1,124 @@
+"""What happened in a run, as plain values: requests and their answers, deliveries, the ledger.
+
+All instants are seconds of the Unix epoch by the clock of the one host that everything runs on.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from math import inf
+
+from msgspec import Struct
+
+
+class Every(Struct, frozen=True):
+    """Due at `first` and every `step` seconds after it."""
+
+    first: int
+    step: int
+
+    def due_between(self, start: float, end: float) -> Iterator[int]:
+        """Yield the instants with start <= instant < end."""
+        instant = self.first + max(-((self.first - start) // self.step), 0) * self.step
+        while instant < end:
+            yield int(instant)
+            instant += self.step
+
+
+class Once(Struct, frozen=True):
+    at: int
+
+    def due_between(self, start: float, end: float) -> Iterator[int]:
+        if start <= self.at < end:
+            yield self.at
+
+
+class Chain(Struct, frozen=True):
+    """Due `delay` seconds after the occurrence before it ended: nobody can say in advance when."""
+
+    delay: int
+
+
+Rule = Every | Once | Chain
+
+
+class Action(StrEnum):
+    CREATED = "CREATED"
+    REPLANNED = "REPLANNED"
+    RENAMED = "RENAMED"
+    PAUSED = "PAUSED"
+    RESUMED = "RESUMED"
+    DELETED = "DELETED"
+
+
+class Change(Struct, frozen=True):
+    """An acknowledged change: it took effect after the first request was sent and before the 2xx arrived."""
+
+    action: Action
+    sent_at: float
+    answered_at: float
+    rule: Rule | None = None
+
+
+class Story(Struct):
+    """One schedule from its creation on; `manual` are the occurrences that an answered request asked for."""
+
+    tenant_id: str
+    schedule_id: str
+    target: str
+    rule: Rule
+    changes: list[Change]
+    manual: set[str]
+
+    @property
+    def is_paused(self) -> bool:
+        states = [change.action for change in self.changes if change.action in {Action.PAUSED, Action.RESUMED}]
+        return bool(states) and states[-1] == Action.PAUSED
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.changes[-1].action == Action.DELETED
+
+
+class Delivery(Struct, frozen=True):
+    """An attempt as its target saw it. `accepted`: the target said yes, or the stream stored it."""
+
+    key: str
+    schedule_id: str
+    scheduled_for: float
+    fired_at: float
+    arrived_at: float
+    target: str
+    accepted: bool = True
+
+
+class Recorded(Struct, frozen=True):
+    """A row of the ledger."""
+
+    id: str
+    schedule_id: str
+    kind: str
+    scheduled_for: float
+    status: str
+    reason: str | None
+    ended_at: float
+
+
+class Queued(Struct, frozen=True):
+    """A row that was still in the due queue when everything had had its time to drain."""
+
+    id: str
+    schedule_id: str
+    scheduled_for: float
+
+
+class History(Struct, frozen=True):
+    """A whole run. What was due at `horizon` or before had its time to drain before the rest was read."""
+
+    stories: list[Story]
+    deliveries: list[Delivery]
+    ledger: list[Recorded]
+    queued: list[Queued]
+    horizon: float
+
+
+FOREVER = inf

@@ -1,0 +1,266 @@
+"""The judge finds each kind of defect when it is planted, and lets a clean history pass."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from tests.chaos.checker import check
+from tests.chaos.history import Action, Chain, Change, Delivery, Every, History, Once, Queued, Recorded, Story
+
+BEGAN = 1_000_000
+HORIZON = BEGAN + 100.5
+
+
+def row(
+    story: Story, at: float, status: str = "COMPLETED", reason: str | None = None, kind: str = "SCHEDULED"
+) -> Recorded:
+    return Recorded(key(story, at), story.schedule_id, kind, at, status, reason, at + 0.02)
+
+
+def delivery(story: Story, at: float) -> Delivery:
+    return Delivery(key(story, at), story.schedule_id, at, at + 0.001, at + 0.01, story.target)
+
+
+def key(story: Story, at: float) -> str:
+    return f"{story.schedule_id}-{at}"
+
+
+def created(name: str, rule: Every | Once | Chain, *changes: Change) -> Story:
+    creation = Change(Action.CREATED, BEGAN - 1.2, BEGAN - 1.1)
+    return Story("tenant", name, "HTTP", rule, [creation, *changes], set())
+
+
+EVERY_SECOND = created("every-second", Every(0, 1))
+DELETED = created("deleted", Every(0, 1), Change(Action.DELETED, BEGAN + 49.2, BEGAN + 49.4))
+PAUSED = created(
+    "paused",
+    Every(0, 2),
+    Change(Action.PAUSED, BEGAN + 20.5, BEGAN + 20.6),
+    Change(Action.RESUMED, BEGAN + 60.5, BEGAN + 60.6),
+)
+EDITED = created("edited", Every(0, 2), Change(Action.REPLANNED, BEGAN + 50.5, BEGAN + 50.6, Every(1, 5)))
+ONE_SHOT = created("one-shot", Once(BEGAN + 30))
+CHAIN = created("chain", Chain(10))
+
+
+def instants(story: Story) -> list[int]:
+    """What fires of each story, written down by hand rather than taken from the code under test."""
+    seconds: dict[str, list[int]] = {
+        "every-second": list(range(-1, 101)),
+        "deleted": list(range(-1, 50)),
+        "paused": [*range(0, 21, 2), *range(62, 101, 2)],
+        "edited": [*range(0, 51, 2), *range(51, 101, 5)],
+        "one-shot": [30],
+        "chain": [],
+    }
+    return [BEGAN + second for second in seconds[story.schedule_id]]
+
+
+def clean() -> History:
+    stories = [EVERY_SECOND, DELETED, PAUSED, EDITED, ONE_SHOT, CHAIN]
+    due: list[tuple[Story, float]] = [(story, at) for story in stories for at in instants(story)]
+    due += [(CHAIN, BEGAN + round(10.02 * number, 2)) for number in range(1, 11)]
+    return History(
+        stories=stories,
+        deliveries=[delivery(story, at) for story, at in due],
+        ledger=[row(story, at) for story, at in due],
+        queued=[],
+        horizon=HORIZON,
+    )
+
+
+def without_delivery(history: History, story: Story, at: float) -> History:
+    return replace(history, deliveries=[each for each in history.deliveries if each.key != key(story, at)])
+
+
+def without_row(history: History, story: Story, at: float) -> History:
+    return replace(history, ledger=[each for each in history.ledger if each.id != key(story, at)])
+
+
+def with_row(history: History, added: Recorded) -> History:
+    return replace(history, ledger=[*(each for each in history.ledger if each.id != added.id), added])
+
+
+def with_delivery(history: History, added: Delivery) -> History:
+    return replace(history, deliveries=[*history.deliveries, added])
+
+
+def swapped(history: History, story: Story, at: float, **fields: object) -> History:
+    changed = [replace(each, **fields) if each.key == key(story, at) else each for each in history.deliveries]
+    return replace(history, deliveries=changed)
+
+
+def kinds(history: History) -> set[str]:
+    return {defect.kind for defect in check(history).defects}
+
+
+def test_a_clean_history_passes() -> None:
+    findings = check(clean())
+    assert findings.defects == []
+    assert findings.passed
+    assert findings.counts["expected"] == sum(len(instants(story)) for story in clean().stories)
+    assert findings.lateness[-1] == pytest.approx(0.01, abs=0.001)
+
+
+PLANTED: dict[str, tuple[str, Callable[[History], History]]] = {
+    "an instant of which nothing is left": (
+        "missing",
+        lambda history: without_row(without_delivery(history, EVERY_SECOND, BEGAN + 7), EVERY_SECOND, BEGAN + 7),
+    ),
+    "a one-shot of which nothing is left": (
+        "missing",
+        lambda history: without_row(without_delivery(history, ONE_SHOT, BEGAN + 30), ONE_SHOT, BEGAN + 30),
+    ),
+    "a delivery removed, though the ledger says it was made": (
+        "lost",
+        lambda history: without_delivery(history, EVERY_SECOND, BEGAN + 7),
+    ),
+    "a delivery that the target only refused": (
+        "lost",
+        lambda history: swapped(history, EVERY_SECOND, BEGAN + 7, accepted=False),
+    ),
+    "a delivery without a row": ("unrecorded", lambda history: without_row(history, DELETED, BEGAN + 7)),
+    "an occurrence left in the queue": (
+        "stuck",
+        lambda history: replace(
+            without_row(without_delivery(history, EVERY_SECOND, BEGAN + 7), EVERY_SECOND, BEGAN + 7),
+            queued=[Queued(key(EVERY_SECOND, BEGAN + 7), "every-second", BEGAN + 7)],
+        ),
+    ),
+    "a delivery 60 ms early": (
+        "early",
+        lambda history: swapped(history, EVERY_SECOND, BEGAN + 7, arrived_at=BEGAN + 6.94),
+    ),
+    "an attempt started before its instant": (
+        "early",
+        lambda history: swapped(history, EVERY_SECOND, BEGAN + 7, fired_at=BEGAN + 6.9),
+    ),
+    "an attempt after an acknowledged delete": (
+        "after-change",
+        lambda history: swapped(history, DELETED, BEGAN + 49, fired_at=BEGAN + 49.5),
+    ),
+    "an attempt after an acknowledged pause": (
+        "after-change",
+        lambda history: swapped(history, PAUSED, BEGAN + 20, fired_at=BEGAN + 30),
+    ),
+    "an instant after a delete": (
+        "unexpected",
+        lambda history: with_row(with_delivery(history, delivery(DELETED, BEGAN + 60)), row(DELETED, BEGAN + 60)),
+    ),
+    "an instant of the rule before an edit": (
+        "unexpected",
+        lambda history: with_row(with_delivery(history, delivery(EDITED, BEGAN + 60)), row(EDITED, BEGAN + 60)),
+    ),
+    "an instant that was never due": (
+        "unexpected",
+        lambda history: with_row(with_delivery(history, delivery(PAUSED, BEGAN + 3)), row(PAUSED, BEGAN + 3)),
+    ),
+    "a schedule that nobody created": (
+        "unexpected",
+        lambda history: with_delivery(history, replace(delivery(DELETED, BEGAN + 3), schedule_id="x", key="y")),
+    ),
+    "a retry under another key": (
+        "key-differs",
+        lambda history: with_delivery(history, replace(delivery(EVERY_SECOND, BEGAN + 7), key="another")),
+    ),
+    "two occurrences under one key": (
+        "key-shared",
+        lambda history: swapped(history, EVERY_SECOND, BEGAN + 8, key=key(EVERY_SECOND, BEGAN + 7)),
+    ),
+    "two rows for one instant": (
+        "recorded-twice",
+        lambda history: replace(history, ledger=[*history.ledger, replace(row(EVERY_SECOND, BEGAN + 7), id="another")]),
+    ),
+    "a dead letter": (
+        "failed",
+        lambda history: with_row(history, row(EVERY_SECOND, BEGAN + 7, "FAILED", "retries-exhausted")),
+    ),
+    "a cancellation that no change explains": (
+        "unexplained",
+        lambda history: with_row(history, row(EVERY_SECOND, BEGAN + 7, "CANCELLED", "schedule-paused")),
+    ),
+    "a cancellation after the pause was over": (
+        "unexplained",
+        lambda history: with_row(history, row(PAUSED, BEGAN + 70, "CANCELLED", "schedule-paused")),
+    ),
+    "a skip without a misfire": (
+        "unexplained",
+        lambda history: with_row(
+            without_delivery(history, EVERY_SECOND, BEGAN + 7), row(EVERY_SECOND, BEGAN + 7, "SKIPPED", "overlap")
+        ),
+    ),
+    "a chain that stops": (
+        "missing",
+        lambda history: replace(history, ledger=[each for each in history.ledger if each.ended_at < BEGAN + 60]),
+    ),
+    "a chain that does not wait": ("early", lambda history: with_row(history, row(CHAIN, BEGAN + 11.5))),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_defect_is_found(name: str) -> None:
+    kind, plant = PLANTED[name]
+    assert kind in kinds(plant(clean()))
+    assert not check(plant(clean())).passed
+
+
+def test_a_manual_occurrence_that_was_accepted_has_to_be_there() -> None:
+    history = clean()
+    asked = replace(EVERY_SECOND, manual={"asked"})
+    assert kinds(replace(history, stories=[asked, *history.stories[1:]])) == {"missing"}
+
+
+def test_a_manual_occurrence_may_fire_in_a_pause() -> None:
+    history = clean()
+    at = BEGAN + 30.123456
+    paused = replace(PAUSED, manual={key(PAUSED, at)})
+    stories = [paused if story is PAUSED else story for story in history.stories]
+    fired = with_row(with_delivery(history, delivery(PAUSED, at)), row(PAUSED, at, kind="MANUAL"))
+    assert kinds(replace(fired, stories=stories)) == set()
+
+
+def test_what_an_edit_a_pause_or_a_delete_withdrew_is_explained() -> None:
+    history = clean()
+    for story, second, reason in (
+        (EDITED, 50, "schedule-changed"),
+        (PAUSED, 20, "schedule-paused"),
+        (DELETED, 49, "schedule-deleted"),
+    ):
+        at = BEGAN + second
+        history = with_row(without_delivery(history, story, at), row(story, at, "CANCELLED", reason))
+    assert kinds(history) == set()
+
+
+def test_a_misfire_is_explained_and_a_refused_attempt_is_no_duplicate() -> None:
+    history = clean()
+    history = with_row(
+        without_delivery(history, EVERY_SECOND, BEGAN + 7), row(EVERY_SECOND, BEGAN + 7, "SKIPPED", "misfire-coalesced")
+    )
+    history = with_delivery(history, replace(delivery(EVERY_SECOND, BEGAN + 8), accepted=False))
+    assert check(history).passed
+    assert check(history).counts["duplicates"] == 0
+
+
+def test_a_few_duplicates_pass_and_more_do_not() -> None:
+    history = clean()
+    distinct = check(history).counts["delivered"]
+    few = replace(history, deliveries=history.deliveries + history.deliveries[: distinct // 50])
+    many = replace(history, deliveries=history.deliveries + history.deliveries[: distinct // 50 + 1])
+    assert check(few).defects == check(many).defects == []
+    assert check(few).passed
+    assert not check(many).passed
+
+
+def test_an_instant_while_a_change_is_under_way_may_fire_or_not() -> None:
+    slow = created("slow", Every(0, 1), Change(Action.DELETED, BEGAN + 49.2, BEGAN + 55.4))
+    history = clean()
+    for last in (49, 52, 55):
+        due = [BEGAN + second for second in range(-1, last + 1)]
+        told = replace(
+            history,
+            stories=[slow],
+            deliveries=[delivery(slow, at) for at in due],
+            ledger=[row(slow, at) for at in due],
+        )
+        assert kinds(told) == set()
