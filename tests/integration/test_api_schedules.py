@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.integration.api_server import CRON, EVENT, RunningApi, definition
+from tests.integration.api_server import CRON, EVENT, definition
 
 HTTP = {"kind": "HTTP", "http": {"url": "https://example.com/hook"}}
 
@@ -18,8 +18,8 @@ async def created(client: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
     return answer.json()
 
 
-async def test_a_created_schedule_is_answered_whole_with_its_defaults(admin: httpx.AsyncClient) -> None:
-    answer = await admin.post("/schedules", json=definition(tz="Europe/Berlin", key="daily"))
+async def test_a_created_schedule_is_answered_whole_with_its_defaults(editor: httpx.AsyncClient, tenant: str) -> None:
+    answer = await editor.post("/schedules", json=definition(tz="Europe/Berlin", key="daily"))
     schedule = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/schedules/{schedule['id']}"
@@ -30,7 +30,7 @@ async def test_a_created_schedule_is_answered_whole_with_its_defaults(admin: htt
         "timeoutSec", "priority", "state", "stateReason", "revision", "nextFireAt", "lastFireAt", "version", "createdAt",
         "updatedAt", "createdBy",
     ]  # fmt: skip
-    assert schedule["tenantId"] == "acme"
+    assert schedule["tenantId"] == tenant
     assert schedule["createdBy"] == "ada"
     assert schedule["retry"] == {
         "maxAttempts": 12, "initialDelaySec": 5, "factor": 2, "maxDelaySec": 3600, "maxAgeSec": 86400
@@ -38,10 +38,10 @@ async def test_a_created_schedule_is_answered_whole_with_its_defaults(admin: htt
     assert schedule["nextFireAt"].endswith("Z")
 
 
-async def test_what_is_read_is_what_was_answered_at_its_creation(admin: httpx.AsyncClient) -> None:
-    answer = await admin.post("/schedules", json=definition(key="daily", startAt="2030-01-01T00:00:00+02:00"))
-    by_id = await admin.get(answer.headers["location"])
-    by_key = await admin.get("/schedules/by-key/daily")
+async def test_what_is_read_is_what_was_answered_at_its_creation(editor: httpx.AsyncClient) -> None:
+    answer = await editor.post("/schedules", json=definition(key="daily", startAt="2030-01-01T00:00:00+02:00"))
+    by_id = await editor.get(answer.headers["location"])
+    by_key = await editor.get("/schedules/by-key/daily")
     assert answer.content == by_id.content == by_key.content
     assert by_id.headers["etag"] == '"1"'
     assert by_id.json()["startAt"] == "2029-12-31T22:00:00Z"
@@ -134,9 +134,9 @@ async def test_a_schedule_created_disabled_is_paused_and_plans_nothing(
     ],
 )  # fmt: skip
 async def test_a_mistake_is_refused_at_its_place(
-    admin: httpx.AsyncClient, more: dict[str, Any], pointer: str, code: str | None
+    editor: httpx.AsyncClient, more: dict[str, Any], pointer: str, code: str | None
 ) -> None:
-    answer = await admin.post("/schedules", json=definition(**more))
+    answer = await editor.post("/schedules", json=definition(**more))
     problem = answer.json()
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -146,9 +146,9 @@ async def test_a_mistake_is_refused_at_its_place(
     assert all(item["message"] for item in problem["errors"])
 
 
-async def test_all_mistakes_of_a_definition_are_told_at_once(admin: httpx.AsyncClient) -> None:
+async def test_all_mistakes_of_a_definition_are_told_at_once(editor: httpx.AsyncClient) -> None:
     target = {"kind": "HTTP", "http": {"url": "https://10.0.0.1/", "headers": {"Host": "x", "X-A": "\u00e4"}}}
-    answer = await admin.post("/schedules", json=definition(key="a b", target=target, payload="${nope}"))
+    answer = await editor.post("/schedules", json=definition(key="a b", target=target, payload="${nope}"))
     assert [item["pointer"] for item in answer.json()["errors"]] == [
         "/key",
         "/target/http/url",
@@ -158,63 +158,63 @@ async def test_all_mistakes_of_a_definition_are_told_at_once(admin: httpx.AsyncC
     ]
 
 
-async def test_a_misspelt_field_is_answered_with_what_was_meant(admin: httpx.AsyncClient) -> None:
-    answer = await admin.post("/schedules", json=definition(jiterSec=5))
+async def test_a_misspelt_field_is_answered_with_what_was_meant(editor: httpx.AsyncClient) -> None:
+    answer = await editor.post("/schedules", json=definition(jiterSec=5))
     assert "did you mean jitterSec?" in answer.json()["detail"]
 
 
-async def test_places_in_payload_query_and_headers_are_accepted(admin: httpx.AsyncClient) -> None:
+async def test_places_in_payload_query_and_headers_are_accepted(editor: httpx.AsyncClient) -> None:
     http = {"url": "https://example.com/?id=${occurrenceId}", "headers": {"X-Local": "${localDate} $$5"}}
     payload = {"hello": "${tenantId} ${firedAt}", "price": "$$5"}
-    schedule = await created(admin, target={"kind": "HTTP", "http": http}, payload=payload)
+    schedule = await created(editor, target={"kind": "HTTP", "http": http}, payload=payload)
     assert schedule["payload"] == payload
 
 
-async def test_a_payload_that_grows_beyond_the_limit_when_filled_is_refused(admin: httpx.AsyncClient) -> None:
+async def test_a_payload_that_grows_beyond_the_limit_when_filled_is_refused(editor: httpx.AsyncClient) -> None:
     payload = "${scheduleName}" * 15_000
-    answer = await admin.post("/schedules", json=definition(name="x" * 200, payload=payload))
+    answer = await editor.post("/schedules", json=definition(name="x" * 200, payload=payload))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["code"] == "payload-too-large"
 
 
-async def test_numbers_in_a_payload_are_kept_as_they_are(admin: httpx.AsyncClient) -> None:
+async def test_numbers_in_a_payload_are_kept_as_they_are(editor: httpx.AsyncClient) -> None:
     payload = {"big": 123456789012345678901234567890, "small": 1e-7, "text": "\U0001f382", "null": None}
-    assert (await created(admin, payload=payload))["payload"] == payload
+    assert (await created(editor, payload=payload))["payload"] == payload
 
 
-async def test_a_second_schedule_cannot_take_a_key(admin: httpx.AsyncClient) -> None:
-    await created(admin, key="daily")
-    answer = await admin.post("/schedules", json=definition(key="daily"))
+async def test_a_second_schedule_cannot_take_a_key(editor: httpx.AsyncClient) -> None:
+    await created(editor, key="daily")
+    answer = await editor.post("/schedules", json=definition(key="daily"))
     assert (answer.status_code, answer.json()["code"]) == (409, "key-taken")
-    other = await created(admin, key="other")
-    answer = await admin.patch(f"/schedules/{other['id']}", json={"key": "daily"})
+    other = await created(editor, key="other")
+    answer = await editor.patch(f"/schedules/{other['id']}", json={"key": "daily"})
     assert (answer.status_code, answer.json()["code"]) == (409, "key-taken")
 
 
-async def test_upsert_by_key_creates_once_and_then_changes_only_what_differs(admin: httpx.AsyncClient) -> None:
-    first = await admin.put("/schedules/by-key/daily", json=definition())
-    again = await admin.put("/schedules/by-key/daily", json=definition())
-    changed = await admin.put("/schedules/by-key/daily", json=definition(name="Other"))
+async def test_upsert_by_key_creates_once_and_then_changes_only_what_differs(editor: httpx.AsyncClient) -> None:
+    first = await editor.put("/schedules/by-key/daily", json=definition())
+    again = await editor.put("/schedules/by-key/daily", json=definition())
+    changed = await editor.put("/schedules/by-key/daily", json=definition(name="Other"))
     assert [first.status_code, again.status_code, changed.status_code] == [201, 200, 200]
     assert [answer.json()["version"] for answer in (first, again, changed)] == [1, 1, 2]
     assert first.headers["location"] == f"/schedules/{first.json()['id']}"
 
 
-async def test_upserts_at_the_same_time_make_one_schedule(admin: httpx.AsyncClient) -> None:
-    puts = [admin.put("/schedules/by-key/daily", json=definition(name=f"n{number}")) for number in range(8)]
+async def test_upserts_at_the_same_time_make_one_schedule(editor: httpx.AsyncClient) -> None:
+    puts = [editor.put("/schedules/by-key/daily", json=definition(name=f"n{number}")) for number in range(8)]
     answers = await asyncio.gather(*puts)
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-async def test_upsert_refuses_another_key_in_the_body(admin: httpx.AsyncClient) -> None:
-    answer = await admin.put("/schedules/by-key/daily", json=definition(key="weekly"))
+async def test_upsert_refuses_another_key_in_the_body(editor: httpx.AsyncClient) -> None:
+    answer = await editor.put("/schedules/by-key/daily", json=definition(key="weekly"))
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/key")
 
 
-async def test_a_merge_patch_changes_what_it_names_and_null_restores_the_default(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin, description="x", labels={"a": "1", "b": "2"}, jitterSec=5)
-    answer = await admin.patch(
+async def test_a_merge_patch_changes_what_it_names_and_null_restores_the_default(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor, description="x", labels={"a": "1", "b": "2"}, jitterSec=5)
+    answer = await editor.patch(
         f"/schedules/{schedule['id']}",
         json={"labels": {"a": None, "c": "3"}, "jitterSec": None, "trigger": {"cron": "0 10 * * *"}},
         headers={"Content-Type": "application/merge-patch+json"},
@@ -228,65 +228,65 @@ async def test_a_merge_patch_changes_what_it_names_and_null_restores_the_default
     assert patched["description"] == "x"
 
 
-async def test_a_patch_to_another_kind_of_trigger_needs_no_nulls(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin)
+async def test_a_patch_to_another_kind_of_trigger_needs_no_nulls(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor)
     trigger = {"type": "FIXED_DELAY", "delaySec": 600, "anchor": "SCHEDULE"}
-    answer = await admin.patch(f"/schedules/{schedule['id']}", json={"trigger": trigger})
+    answer = await editor.patch(f"/schedules/{schedule['id']}", json={"trigger": trigger})
     assert answer.json()["trigger"] == trigger
 
 
-async def test_labels_and_description_make_a_version_but_no_revision(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin)
-    answer = await admin.patch(f"/schedules/{schedule['id']}", json={"labels": {"a": "b"}, "description": "new"})
+async def test_labels_and_description_make_a_version_but_no_revision(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor)
+    answer = await editor.patch(f"/schedules/{schedule['id']}", json={"labels": {"a": "b"}, "description": "new"})
     assert (answer.json()["version"], answer.json()["revision"]) == (2, 1)
 
 
-async def test_a_replacement_gives_defaults_to_what_it_leaves_out_but_keeps_a_pause(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin, jitterSec=5, description="x")
-    await admin.post(f"/schedules/{schedule['id']}/pause")
-    replaced = (await admin.put(f"/schedules/{schedule['id']}", json=definition(name="New"))).json()
+async def test_a_replacement_gives_defaults_to_what_it_leaves_out_but_keeps_a_pause(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor, jitterSec=5, description="x")
+    await editor.post(f"/schedules/{schedule['id']}/pause")
+    replaced = (await editor.put(f"/schedules/{schedule['id']}", json=definition(name="New"))).json()
     assert (replaced["jitterSec"], replaced["description"], replaced["name"]) == (0, "", "New")
     assert (replaced["state"], replaced["enabled"]) == ("PAUSED", False)
-    replaced = (await admin.put(f"/schedules/{schedule['id']}", json=definition(enabled=True))).json()
+    replaced = (await editor.put(f"/schedules/{schedule['id']}", json=definition(enabled=True))).json()
     assert (replaced["state"], replaced["enabled"]) == ("ACTIVE", True)
 
 
-async def test_if_match_lets_only_one_of_two_editors_win(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin)
+async def test_if_match_lets_only_one_of_two_editors_win(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor)
     path = f"/schedules/{schedule['id']}"
-    edits = [admin.patch(path, json={"name": f"n{number}"}, headers={"If-Match": '"1"'}) for number in range(6)]
+    edits = [editor.patch(path, json={"name": f"n{number}"}, headers={"If-Match": '"1"'}) for number in range(6)]
     statuses = sorted(answer.status_code for answer in await asyncio.gather(*edits))
     assert statuses == [200] + [412] * 5
-    stale = await admin.delete(path, headers={"If-Match": '"1"'})
+    stale = await editor.delete(path, headers={"If-Match": '"1"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "version-mismatch")
-    assert (await admin.delete(path, headers={"If-Match": 'W/"2"'})).status_code == 412
-    assert (await admin.delete(path, headers={"If-Match": "2"})).status_code == 400
-    assert (await admin.delete(path, headers={"If-Match": '"1", "2"'})).status_code == 204
+    assert (await editor.delete(path, headers={"If-Match": 'W/"2"'})).status_code == 412
+    assert (await editor.delete(path, headers={"If-Match": "2"})).status_code == 400
+    assert (await editor.delete(path, headers={"If-Match": '"1", "2"'})).status_code == 204
 
 
-async def test_if_match_on_an_upsert_of_nothing_fails(admin: httpx.AsyncClient) -> None:
-    answer = await admin.put("/schedules/by-key/daily", json=definition(), headers={"If-Match": "*"})
+async def test_if_match_on_an_upsert_of_nothing_fails(editor: httpx.AsyncClient) -> None:
+    answer = await editor.put("/schedules/by-key/daily", json=definition(), headers={"If-Match": "*"})
     assert answer.status_code == 412
 
 
-async def test_a_deleted_schedule_is_gone_and_so_is_its_key(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin, key="daily")
-    gone = await admin.delete(f"/schedules/{schedule['id']}")
+async def test_a_deleted_schedule_is_gone_and_so_is_its_key(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor, key="daily")
+    gone = await editor.delete(f"/schedules/{schedule['id']}")
     assert (gone.status_code, gone.content) == (204, b"")
-    assert (await admin.get(f"/schedules/{schedule['id']}")).status_code == 404
-    assert (await admin.delete(f"/schedules/{schedule['id']}")).status_code == 404
-    assert (await admin.get("/schedules/by-key/daily")).status_code == 404
-    await created(admin, key="daily")
+    assert (await editor.get(f"/schedules/{schedule['id']}")).status_code == 404
+    assert (await editor.delete(f"/schedules/{schedule['id']}")).status_code == 404
+    assert (await editor.get("/schedules/by-key/daily")).status_code == 404
+    await created(editor, key="daily")
 
 
-async def test_the_preview_says_what_the_policies_do(admin: httpx.AsyncClient) -> None:
+async def test_the_preview_says_what_the_policies_do(editor: httpx.AsyncClient) -> None:
     request = {
         "trigger": {"type": "CRON", "cron": "30 2 * * *"},
         "tz": "Europe/Berlin",
         "after": "2027-03-27T12:00:00Z",
         "count": 2,
     }
-    answer = await admin.post("/schedules/preview", json=request)
+    answer = await editor.post("/schedules/preview", json=request)
     assert answer.status_code == 200
     assert answer.json()["occurrences"][0] == {
         "at": "2027-03-28T01:30:00Z",
@@ -298,28 +298,28 @@ async def test_the_preview_says_what_the_policies_do(admin: httpx.AsyncClient) -
     assert "02:30" in answer.json()["words"]
 
 
-async def test_next_instants_stop_where_the_runs_do(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin, maxRuns=3)
-    answer = await admin.get(f"/schedules/{schedule['id']}/next", params={"count": 10})
+async def test_next_instants_stop_where_the_runs_do(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor, maxRuns=3)
+    answer = await editor.get(f"/schedules/{schedule['id']}/next", params={"count": 10})
     assert len(answer.json()["occurrences"]) == 3
     assert answer.json()["occurrences"][0]["at"] == schedule["nextFireAt"]
 
 
-async def test_a_delay_after_completion_is_previewed_from_the_next_instant(admin: httpx.AsyncClient) -> None:
-    schedule = await created(admin, trigger={"type": "FIXED_DELAY", "delaySec": 3600})
-    answer = await admin.get(f"/schedules/{schedule['id']}/next", params={"count": 2})
+async def test_a_delay_after_completion_is_previewed_from_the_next_instant(editor: httpx.AsyncClient) -> None:
+    schedule = await created(editor, trigger={"type": "FIXED_DELAY", "delaySec": 3600})
+    answer = await editor.get(f"/schedules/{schedule['id']}/next", params={"count": 2})
     assert answer.json()["occurrences"][0]["at"] == schedule["nextFireAt"]
 
 
-async def test_a_tenant_in_the_body_or_the_query_has_to_be_the_callers(admin: httpx.AsyncClient) -> None:
-    own = await admin.post("/schedules", json=definition(tenantId="acme"))
-    other = await admin.post("/schedules", json=definition(tenantId="other"))
+async def test_a_tenant_in_the_body_or_the_query_has_to_be_the_callers(editor: httpx.AsyncClient, tenant: str) -> None:
+    own = await editor.post("/schedules", json=definition(tenantId=tenant))
+    other = await editor.post("/schedules", json=definition(tenantId="other"))
     assert (own.status_code, other.status_code) == (201, 403)
-    assert (await admin.get("/schedules", params={"tenantId": "acme"})).status_code == 200
-    assert (await admin.get("/schedules", params={"tenantId": "other"})).status_code == 403
+    assert (await editor.get("/schedules", params={"tenantId": tenant})).status_code == 200
+    assert (await editor.get("/schedules", params={"tenantId": "other"})).status_code == 403
 
 
-async def test_every_trigger_goes_with_every_target(api: RunningApi, admin: httpx.AsyncClient) -> None:
+async def test_every_trigger_goes_with_every_target(editor: httpx.AsyncClient) -> None:
     triggers = [
         CRON,
         {"type": "RRULE", "rrule": "FREQ=WEEKLY;BYDAY=MO;BYHOUR=9"},
@@ -329,5 +329,5 @@ async def test_every_trigger_goes_with_every_target(api: RunningApi, admin: http
     targets = [EVENT, HTTP, {"kind": "QUEUE", "queue": {"topic": "my-queue"}}]
     for trigger in triggers:
         for target in targets:
-            await created(admin, trigger=trigger, target=target)
-    assert (await admin.get("/schedules")).json()["total"] == 12
+            await created(editor, trigger=trigger, target=target)
+    assert (await editor.get("/schedules")).json()["total"] == 12
