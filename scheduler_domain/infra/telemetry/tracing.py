@@ -118,7 +118,7 @@ class _EvenSampler(Sampler):
     def __init__(self, chosen: Sampler) -> None:
         self._chosen = chosen
 
-    def should_sample(  # noqa: PLR0917 (the SDK's signature)
+    def should_sample(
         self,
         parent_context: Context | None,
         trace_id: int,
