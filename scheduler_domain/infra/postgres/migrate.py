@@ -1,6 +1,7 @@
 """Migrations: the only code that connects as the owner of the tables.
 
-All runs are serialised by an advisory lock, so starting several processes that migrate is harmless.
+All runs are serialised by an advisory lock, so starting several processes that migrate is harmless. It is the one
+lock of a session, not a transaction, because it spans several: migrate over a direct connection, not a pooler.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ def _current(connection: Connection) -> str | None:
 
 
 def _run(connection: Connection, steps: Callable[[Config], None]) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('scheduler.migrate'))"))
+    connection.execute(text("SELECT pg_advisory_lock(hashtext('scheduler.migrate'))"))
     for statement in (MAKE_ROLES, *MAKE_SCHEMA):
         connection.exec_driver_sql(statement)
     connection.commit()

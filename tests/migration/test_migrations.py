@@ -1,0 +1,148 @@
+"""Migrations go up, down and up again, alone or at once; what they leave behind keeps tenants apart."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from scheduler_domain.infra.postgres import migrate
+from scheduler_domain.infra.postgres.address import asyncpg_url
+from tests.support.processes import Processes
+
+ROLES = ("scheduler_owner", "scheduler_app", "scheduler_dispatch")
+# Hold no tenant's data: the dispatchers themselves, and Alembic's and tzdata's versions.
+PLATFORM_TABLES = {"dispatcher", "alembic_version", "tzdata_version_seen"}
+
+
+async def in_thread(work: object, *arguments: object) -> object:
+    """Migrations run a loop of their own, which takes a thread of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return await asyncio.wrap_future(thread.submit(work, *arguments))  # type: ignore[arg-type]
+
+
+async def tables(url: str) -> set[str]:
+    connection = await asyncpg.connect(asyncpg_url(url), ssl=False)
+    rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'scheduler'")
+    await connection.close()
+    return {row["tablename"] for row in rows}
+
+
+async def test_up_down_and_up_again(empty_database: str) -> None:
+    assert await in_thread(migrate.current_revision, empty_database) is None
+    await in_thread(migrate.upgrade, empty_database)
+    assert await in_thread(migrate.current_revision, empty_database) == migrate.head_revision()
+    whole = await tables(empty_database)
+    await in_thread(migrate.downgrade, empty_database, "base")
+    assert await tables(empty_database) == {"alembic_version"}
+    await in_thread(migrate.upgrade, empty_database)
+    assert await tables(empty_database) == whole
+
+
+async def test_several_processes_may_migrate_at_once(empty_database: str, processes: Processes) -> None:
+    environment = {"POSTGRES_URL": empty_database}
+    migrating = [processes.scheduler("migrate", "up", environment=environment) for _ in range(3)]
+    assert [await process.wait() for process in migrating] == [0, 0, 0]
+    assert await in_thread(migrate.current_revision, empty_database) == migrate.head_revision()
+
+
+async def test_the_roles_can_do_nothing_but_their_work(connection: asyncpg.Connection) -> None:
+    roles = await connection.fetch("SELECT * FROM pg_roles WHERE rolname = ANY ($1::text[])", list(ROLES))
+    assert len(roles) == 3
+    for role in roles:
+        forbidden = ("rolsuper", "rolbypassrls", "rolcanlogin", "rolcreaterole", "rolcreatedb", "rolreplication")
+        assert [name for name in forbidden if role[name]] == [], role["rolname"]
+    memberships = await connection.fetch(
+        "SELECT 1 FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = ANY ($1::text[])",
+        list(ROLES),
+    )
+    assert memberships == []
+
+
+async def test_every_table_of_tenants_forces_row_security(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "SELECT relname, relrowsecurity AND relforcerowsecurity AS is_forced FROM pg_class"
+        " WHERE relnamespace = 'scheduler'::regnamespace AND relkind IN ('r', 'p')"
+    )
+    assert {row["relname"] for row in rows if not row["is_forced"]} == PLATFORM_TABLES & {r["relname"] for r in rows}
+    owners = await connection.fetch(
+        "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class"
+        " WHERE relnamespace = 'scheduler'::regnamespace AND relkind IN ('r', 'p')"
+    )
+    assert [row["owner"] for row in owners] == ["scheduler_owner"]
+
+
+async def test_every_key_of_tenants_begins_with_the_tenant(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "SELECT c.conrelid::regclass::text AS place, c.contype, a.attname FROM pg_constraint c"
+        " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
+        " WHERE c.connamespace = 'scheduler'::regnamespace AND c.contype IN ('p', 'u', 'f')"
+    )
+    keys = {(row["place"].removeprefix("scheduler."), row["attname"]) for row in rows}
+    beside = {(table, first) for table, first in keys if first != "tenant_id"}
+    # revocation is read across tenants by dispatchers, in the order of its sequence, and by nobody else
+    assert {table for table, _ in beside} - PLATFORM_TABLES == {"revocation"}
+
+
+async def test_the_api_sees_one_tenant_and_without_a_tenant_nothing(connection: asyncpg.Connection) -> None:
+    for tenant in ("a", "b"):
+        await connection.execute(
+            "INSERT INTO scheduler.idempotent_request (tenant_id, key, fingerprint, created_at)"
+            " VALUES ($1, 'k', '', now())",
+            tenant,
+        )
+    await connection.execute("SET ROLE scheduler_app")
+    count = "SELECT count(*) FROM scheduler.idempotent_request"
+    assert await connection.fetchval(count) == 0
+    async with connection.transaction():
+        await connection.execute("SELECT set_config('app.tenant_id', 'a', true)")
+        assert await connection.fetchval(count) == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(
+                "INSERT INTO scheduler.idempotent_request (tenant_id, key, fingerprint, created_at)"
+                " VALUES ('b', 'x', '', now())"
+            )
+    assert await connection.fetchval(count) == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM scheduler.schedule",
+        "INSERT INTO scheduler.schedule_cursor (tenant_id) VALUES ('a')",
+        "UPDATE scheduler.schedule SET definition = '{}'",
+        "UPDATE scheduler.ledger SET status = 'COMPLETED'",
+        "DELETE FROM scheduler.ledger",
+        "CREATE TABLE scheduler.mine (id int)",
+        "ALTER TABLE scheduler.ledger DISABLE ROW LEVEL SECURITY",
+    ],
+)
+async def test_a_dispatcher_may_do_its_statements_and_no_more(connection: asyncpg.Connection, statement: str) -> None:
+    await connection.execute("SET ROLE scheduler_dispatch")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+
+
+async def test_partitions_are_made_ahead_and_dropped_by_age(connection: asyncpg.Connection) -> None:
+    await connection.execute("SET ROLE scheduler_dispatch")
+    in_a_year = datetime.now(UTC) + timedelta(days=365)
+    maintain = "SELECT scheduler.maintain_partitions($1, $2, $3)"
+    made = await connection.fetchval(maintain, in_a_year, 2, datetime(1970, 1, 1, tzinfo=UTC))
+    assert made == 8
+    assert await connection.fetchval(maintain, in_a_year, 2, datetime(1970, 1, 1, tzinfo=UTC)) == 0
+    dropped = await connection.fetchval(maintain, in_a_year, 2, in_a_year - timedelta(days=70))
+    assert dropped >= 10
+    left = await connection.fetch("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^ledger_[0-9]{4}'")
+    assert len(left) == 4
+
+
+async def test_an_instant_ends_once_in_the_ledger(connection: asyncpg.Connection) -> None:
+    insert = (
+        "INSERT INTO scheduler.ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status,"
+        " reason, attempt_count, ended_at) VALUES ('a', '01a20452-f3f8-8360-98db-339eba381daa',"
+        " gen_random_uuid(), 'SCHEDULED', 1, now(), now(), 'SKIPPED', 'misfire-skipped', 0, now())"
+    )
+    await connection.execute(insert)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(insert)
