@@ -99,9 +99,9 @@ class _Told:
         waiting = {row.scheduled_for for row in self._queued}
         for instant in sorted(expected(self._story, self._horizon) - rows.keys() - waiting):
             yield self._defect("missing", instant, "neither in the ledger nor in the queue")
-        for instant, count in rows.items():
+        for at, count in rows.items():
             if count > 1:
-                yield self._defect("recorded-twice", instant, f"{count} rows in the ledger")
+                yield self._defect("recorded-twice", at, f"{count} rows in the ledger")
 
     def _manual_missing(self) -> Iterator[Defect]:
         found = {row.id for row in self._ledger} | {row.id for row in self._queued}
@@ -195,7 +195,8 @@ def _keys_shared(deliveries: Iterable[Delivery]) -> Iterator[Defect]:
 
 def _of_nobody(history: History) -> Iterator[Defect]:
     known = {story.schedule_id for story in history.stories}
-    for schedule_id in sorted({row.schedule_id for row in (*history.deliveries, *history.ledger)} - known):
+    seen = {each.schedule_id for each in history.deliveries} | {row.schedule_id for row in history.ledger}
+    for schedule_id in sorted(seen - known):
         yield Defect("unexpected", schedule_id, None, "a schedule that no answer spoke of")
 
 

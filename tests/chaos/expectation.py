@@ -59,7 +59,7 @@ def is_allowed(story: Story, instant: float) -> bool:
     for phase in phases(story):
         if not phase.maybe_from <= instant <= phase.maybe_until:
             continue
-        if isinstance(phase.rule, Chain) or instant in phase.rule.due_between(instant, instant + 1):
+        if isinstance(phase.rule, Chain) or instant in list(phase.rule.due_between(instant, instant + 1)):
             return True
     return False
 

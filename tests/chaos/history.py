@@ -10,7 +10,7 @@ from math import inf
 from msgspec import Struct
 
 
-class Every(Struct, frozen=True):
+class Every(Struct, frozen=True, tag=True):
     """Due at `first` and every `step` seconds after it."""
 
     first: int
@@ -24,7 +24,7 @@ class Every(Struct, frozen=True):
             instant += self.step
 
 
-class Once(Struct, frozen=True):
+class Once(Struct, frozen=True, tag=True):
     at: int
 
     def due_between(self, start: float, end: float) -> Iterator[int]:
@@ -32,7 +32,7 @@ class Once(Struct, frozen=True):
             yield self.at
 
 
-class Chain(Struct, frozen=True):
+class Chain(Struct, frozen=True, tag=True):
     """Due `delay` seconds after the occurrence before it ended: nobody can say in advance when."""
 
     delay: int

@@ -1,0 +1,123 @@
+"""One run: fill, break things for a while, let everything drain, and judge."""
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from tests.chaos.checker import Findings, check
+from tests.chaos.faults import Faults
+from tests.chaos.history import History, Queued, Recorded
+from tests.chaos.plan import Fault, plan_faults
+from tests.chaos.stage import Stage, open_stage
+from tests.chaos.stream_reader import stored_deliveries
+from tests.chaos.workload import Workload
+
+HISTORY = "history.json"
+_QUIET_FIRST = 8.0
+_DRAINS_WITHIN = 60.0
+_ANSWERED_WITHIN = 60.0
+_LOOK_EVERY = 0.25
+
+_READ_LEDGER = """
+SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::float8, status, reason,
+       extract(epoch FROM ended_at)::float8
+FROM scheduler.ledger
+"""
+_READ_QUEUE = """
+SELECT id::text, schedule_id::text, extract(epoch FROM scheduled_for)::float8
+FROM scheduler.due_queue WHERE scheduled_for <= to_timestamp($1)
+"""
+
+
+class Verdict(Struct, frozen=True):
+    """What a run found. `broken_promises` are of the processes themselves: ended unasked, drained badly, refused."""
+
+    seed: int
+    seconds: float
+    faults: dict[str, int]
+    findings: Findings
+    broken_promises: list[str]
+    figures: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        return self.findings.passed and not self.broken_promises
+
+
+async def run(seed: int, seconds: float, say: Callable[[str], None], logs: Path | None = None) -> Verdict:
+    """Run for `seconds` of faults and as long as the rest takes, a minute or two; keep logs and history in `logs`, if named."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        async with open_stage(logs or Path(folder)) as stage:
+            workload = Workload(stage, seed)
+            try:
+                return await _run_on(stage, workload, seed, seconds, say)
+            finally:
+                await workload.close()
+
+
+async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, say: Callable[[str], None]) -> Verdict:
+    await workload.populate()
+    say(f"{len(workload.stories)} schedules, {seconds:.0f} s of faults by seed {seed}")
+    faults = plan_faults(seed, seconds)
+    await asyncio.gather(_break(stage, faults, say), workload.keep_changing(seconds))
+    say("faults are over; waiting for answers")
+    await asyncio.wait_for(workload.settled(), _ANSWERED_WITHIN)
+    history, drained_after = await _drained(stage, workload, say)
+    (stage.folder / HISTORY).write_bytes(msgspec.json.encode(history))
+    findings = check(history)
+    return Verdict(
+        seed,
+        seconds,
+        dict(Counter(fault.kind for fault in faults)),
+        findings,
+        [*stage.broken_promises, *workload.refused],
+        {
+            "seconds to drain": drained_after,
+            "slowest answer of the API, seconds": workload.slowest_answer,
+            "answers 503": workload.answers[503],
+            **_log_figures(stage),
+        },
+    )
+
+
+async def _break(stage: Stage, faults: list[Fault], say: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    ways = Faults(stage)
+    async with asyncio.TaskGroup() as befalling:
+        for fault in faults:
+            await asyncio.sleep(max(began + fault.at - time.monotonic(), 0))
+            say(f"{fault.at:6.1f} s  {fault.kind} ({fault.part}) for {fault.seconds} s")
+            befalling.create_task(ways.befall(fault))
+
+
+async def _drained(stage: Stage, workload: Workload, say: Callable[[str], None]) -> tuple[History, float]:
+    """Wait in peace until nothing is left of what was due by then, end the dispatchers, and read everything."""
+    horizon = time.time() + _QUIET_FIRST
+    connection = await asyncpg.connect(stage.servers.urls.postgres_url, timeout=30)
+    try:
+        while (left := len(await connection.fetch(_READ_QUEUE, horizon))) or time.time() < horizon:
+            if time.time() > horizon + _DRAINS_WITHIN:
+                say(f"{left} occurrences are left after {_DRAINS_WITHIN:.0f} s of peace")
+                break
+            await asyncio.sleep(_LOOK_EVERY)
+        drained_after = max(time.time() - horizon, 0.0)
+        say("drained; ending the dispatchers")
+        await stage.drain_dispatchers()
+        ledger = [Recorded(*row) for row in await connection.fetch(_READ_LEDGER)]
+        queued = [Queued(*row) for row in await connection.fetch(_READ_QUEUE, horizon)]
+    finally:
+        await connection.close()
+    deliveries = stage.receiver.deliveries + await stored_deliveries(stage.servers.urls.nats_url)
+    return History(workload.stories, deliveries, ledger, queued, horizon), drained_after
+
+
+def _log_figures(stage: Stage) -> dict[str, float]:
+    lines = [line for log in stage.logs() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return {"log lines": len(lines), "tracebacks": sum(line.startswith("Traceback") for line in lines)}
