@@ -23,11 +23,10 @@ _decode_rule = msgspec.json.Decoder(PlanningRule).decode
 
 
 class Housekeeping:
-    def __init__(self, pool: asyncpg.Pool, clock: Clock, measurements: Measurements, lookahead: timedelta) -> None:
+    def __init__(self, pool: asyncpg.Pool, clock: Clock, measurements: Measurements) -> None:
         self._pool = pool
         self._clock = clock
         self._measurements = measurements
-        self._lookahead = lookahead
         self._next_slow_at = 0.0
 
     async def step(self) -> None:

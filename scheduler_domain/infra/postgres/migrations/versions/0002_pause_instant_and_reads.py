@@ -13,6 +13,7 @@ depends_on = None
 
 UP = (
     "ALTER TABLE schedule ADD COLUMN paused_at timestamptz",
+    "GRANT UPDATE (paused_at) ON schedule TO scheduler_dispatch",
     "DROP INDEX ledger_of_schedule",
     "CREATE INDEX ledger_of_schedule ON ledger (tenant_id, schedule_id, scheduled_for, id)",
     "CREATE INDEX schedule_by_name ON schedule (tenant_id, name, id)",
