@@ -134,7 +134,8 @@ def _holiday_calendar(country: str | None, subdivision: str | None) -> HolidayCa
         if not _REGION.fullmatch(name):
             raise _unknown_country()
     try:
-        return holidays.country_holidays(country, subdiv=subdivision)
+        # a fixed language, or else the machine's own locale would name the days
+        return holidays.country_holidays(country, subdiv=subdivision, language="en_US")
     except NotImplementedError:
         raise _unknown_country() from None
 

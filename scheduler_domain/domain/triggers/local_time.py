@@ -4,9 +4,11 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 from scheduler_domain.domain.triggers.errors import TriggerError
-from scheduler_domain.domain.triggers.years import LAST_DAY, LAST_YEAR
+from scheduler_domain.domain.triggers.years import LAST_DAY, LAST_YEAR, YEAR_START
 
 DAY = 86_400
+FIRST_SECOND = DAY * (YEAR_START[1] + 2)
+"""Early enough for any rule, late enough to be a datetime in every zone."""
 LAST_SECOND = DAY * (LAST_DAY + 1) - 1
 """The last second of the engine's calendar, on the wall."""
 

@@ -1,6 +1,7 @@
 """Lint: what is legal, and perhaps not meant. A note never refuses anything."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import NamedTuple
@@ -61,15 +62,19 @@ def _cron_notes(trigger: Cron, expression: CronExpression) -> Iterator[Note]:
 def _calendar_notes(spec: RuleSpec) -> Iterator[Note]:
     """Look at the instants of the next two years, and at how far apart they are."""
     rule = compile_rule(spec)
-    page = rule.page(spec.created_at, _MOST_LOOKED_AT, until=spec.created_at + _LOOK_AHEAD)
-    shifted = next((instant for instant in page.instants if instant.dst == "SHIFTED"), None)
+    # under SKIP there would be nothing to see in the gap, so look at what another policy would make of it
+    shifting = compile_rule(replace(spec, dst=replace(spec.dst, gap="SHIFT"))) if spec.dst.gap == "SKIP" else rule
+    until = spec.created_at + _LOOK_AHEAD
+    looked_at = shifting.page(spec.created_at, _MOST_LOOKED_AT, until=until).instants
+    shifted = next((instant for instant in looked_at if instant.dst == "SHIFTED"), None)
     if shifted is not None:
+        fate = "is left out" if spec.dst.gap == "SKIP" else f"takes place at {shifted.local:%H:%M:%S}"
         yield Note(
             "gap-hour",
             f"{shifted.nominal.replace('T', ' ')} does not exist in {spec.tz}, where clocks go forward; "
-            f"that occurrence takes place at {shifted.local:%H:%M:%S}.",
+            f"that occurrence {fate}.",
         )
-    repeated = next((instant for instant in page.instants if instant.dst == "REPEATED"), None)
+    repeated = next((instant for instant in looked_at if instant.dst == "REPEATED"), None)
     if repeated is not None:
         which = {"FIRST": "the first", "SECOND": "the second", "BOTH": "both"}[spec.dst.fold]
         yield Note(

@@ -14,7 +14,14 @@ from scheduler_domain.domain.triggers.rrule import UNIT_SECONDS, nth_slot, rule_
 from scheduler_domain.domain.triggers.rrule_text import FIELD, Block, RuleParts, TimeText, parse_block, refused
 from scheduler_domain.domain.triggers.slots import Limited, Listed, Slots
 from scheduler_domain.domain.triggers.spec import Rrule
-from scheduler_domain.domain.triggers.wall_clock import SHIFTED, Due, Timeline
+from scheduler_domain.domain.triggers.wall_clock import (
+    BY_INSTANT,
+    MOVED,
+    MOVED_SECOND_PASS,
+    SHIFTED,
+    Due,
+    Timeline,
+)
 from scheduler_domain.domain.triggers.years import LAST_YEAR, day_of
 from scheduler_domain.domain.triggers.zones import Zone, load_zone
 
@@ -236,7 +243,7 @@ class _Until:
 
 
 class _Merged:
-    """Several timelines as one: at the same instant, a local time that exists and the earliest one give the name."""
+    """Several timelines as one. Which of those that meet at an instant names it: see `_precedence`."""
 
     __slots__ = ("_timelines",)
 
@@ -246,11 +253,16 @@ class _Merged:
     def walk(self, low: int) -> Iterator[Due]:
         """Yield each instant that is not before the UTC second `low`, ascending, no UTC second twice."""
         last = low - 1
-        for due in heapq.merge(*(timeline.walk(low) for timeline in self._timelines), key=_by_instant):
+        for due in heapq.merge(*(timeline.walk(low) for timeline in self._timelines), key=_precedence):
             if due[0] > last:
                 last = due[0]
                 yield due
 
 
-def _by_instant(due: Due) -> tuple[int, bool, int]:
-    return due[0], due[2] == SHIFTED, due[1]
+_RANKS = {BY_INSTANT: 1, MOVED: 2, MOVED_SECOND_PASS: 2, SHIFTED: 3}
+
+
+def _precedence(due: Due) -> tuple[int, int, int]:
+    """Order by instant, then: named by a local time that truly exists, by instant, moved here, shifted here."""
+    utc, nominal, kind = due
+    return utc, _RANKS.get(kind, 0), nominal

@@ -136,8 +136,7 @@ def parse_block(text: str) -> Block:
 
 
 def _property(line: str) -> tuple[str, dict[str, str], str]:
-    head = line[:80].upper()
-    if ":" not in line and "FREQ" in head:
+    if ":" not in line:
         return "RRULE", {}, line
     name_end = min((at for at in (line.find(";"), line.find(":")) if at >= 0), default=0)
     name = line[:name_end].upper()

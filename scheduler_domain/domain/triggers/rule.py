@@ -13,7 +13,14 @@ from scheduler_domain.domain.triggers.cron import parse_cron
 from scheduler_domain.domain.triggers.errors import TriggerError
 from scheduler_domain.domain.triggers.exclusions import ExcludedDays
 from scheduler_domain.domain.triggers.fixed_delay import ElapsedSteps, check_fixed_delay
-from scheduler_domain.domain.triggers.local_time import DAY, LAST_SECOND, utc_datetime, utc_microsecond, wall_datetime
+from scheduler_domain.domain.triggers.local_time import (
+    DAY,
+    FIRST_SECOND,
+    LAST_SECOND,
+    utc_datetime,
+    utc_microsecond,
+    wall_datetime,
+)
 from scheduler_domain.domain.triggers.one_shot import parse_one_shot
 from scheduler_domain.domain.triggers.placement import Placement, check_dst
 from scheduler_domain.domain.triggers.recurrence import Counted, anchor_of, recurrence
@@ -95,7 +102,7 @@ class Rule:
         self.spec = spec
         self._compiled = compiled
         # whole seconds of the compiled rule that lie within the window, both ends included
-        self._first = -LAST_SECOND if spec.start_at is None else self._ceiling(spec.start_at)
+        self._first = FIRST_SECOND if spec.start_at is None else self._ceiling(spec.start_at)
         self._last = LAST_SECOND if spec.end_at is None else self._floor(spec.end_at)
 
     @property
@@ -177,7 +184,7 @@ class Rule:
         return timeline.walk(low) if low <= LAST_SECOND else iter(())
 
     def _past_one_shot(self, trigger: OneShot) -> Due | None:
-        past = next(self._walk(self._compiled.timeline, -LAST_SECOND), None)
+        past = next(self._walk(self._compiled.timeline, FIRST_SECOND), None)
         if past is not None and trigger.if_past is None:
             raise TriggerError(
                 "one-shot-past",

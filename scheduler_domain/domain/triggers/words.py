@@ -227,7 +227,7 @@ def _exclusions_in_words(exclude: Exclusions | None) -> str:
         return ""
     days = []
     if exclude.weekdays:
-        days.append(f"{listed(list(exclude.weekdays))}")
+        days.append(", ".join(exclude.weekdays))
     if exclude.dates:
         days.append("one date" if len(exclude.dates) == 1 else f"{len(exclude.dates):,} dates")
     if exclude.country is not None:

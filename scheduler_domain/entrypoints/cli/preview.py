@@ -5,7 +5,7 @@ Imports as little as it can, because a preview is what people run again and agai
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
@@ -152,7 +152,7 @@ def _trigger_from_flags(
     return given[0]
 
 
-def answer_requests(lines: TextIO) -> Iterator[str]:
+def answer_requests(lines: Iterable[str]) -> Iterator[str]:
     """Yield one NDJSON answer for each request line, in order; a bad line is answered, never raised."""
     for line in lines:
         if line.strip():
