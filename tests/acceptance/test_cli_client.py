@@ -97,6 +97,22 @@ async def test_filters_are_sent_under_the_names_of_the_api(receiver: Receiver) -
     assert "1 of 7 schedules" in ended.stderr
 
 
+async def test_the_next_instants_are_told_in_words_and_by_the_clock_on_the_wall(receiver: Receiver) -> None:
+    shifted = {"at": "2027-03-28T01:30:00Z", "local": "2027-03-28T03:30:00", "offset": "+02:00", "dst": "SHIFTED"}
+    preview = {
+        "words": "At 02:30, Europe/Berlin time",
+        "notes": [{"code": "n", "message": "m"}],
+        "occurrences": [shifted],
+    }
+    receiver.always(answer(preview))
+    ended = await scheduler("schedules", "next", ID, "--count", "1", environment=environment(receiver))
+    assert receiver.requests[0].query == {"count": "1"}
+    words, note, heading, row = ended.stdout.splitlines()
+    assert (words, note) == ("At 02:30, Europe/Berlin time", "note: m")
+    assert heading.split("  ")[0] == "LOCAL TIME"
+    assert row.split("  ") == ["2027-03-28 03:30:00", "+02:00", "2027-03-28T01:30:00Z", "shifted"]
+
+
 async def test_an_edit_may_ask_for_the_version_it_is_based_on(receiver: Receiver) -> None:
     receiver.always(problem(412, detail="the schedule has version 4"))
     arguments = ["update", ID, "--name", "New", "--if-version", "3"]
@@ -137,6 +153,13 @@ class TestRefusals:
             "  /trigger/cron: minute 61: 0 to 59 are accepted (invalid-cron)",
             "  /tz: Europe/Berlni: did you mean Europe/Berlin? (unknown-zone)",
         ]
+
+    async def test_a_single_problem_is_told_in_one_line(self, receiver: Receiver) -> None:
+        message = "no zone of the tz database; did you mean Europe/Berlin?"
+        errors = [{"pointer": "/tz", "code": "unknown-zone", "message": message}]
+        receiver.always(problem(422, detail=message, errors=errors))
+        ended = await scheduler("schedules", "update", ID, "--tz", "Europe/Berlni", environment=environment(receiver))
+        assert ended.stderr == f"Error: 422 /tz: {message} (unknown-zone)\n"
 
     async def test_a_refused_token_is_told_with_what_may_be_wrong(self, receiver: Receiver) -> None:
         receiver.always(problem(401, detail="a valid bearer token is needed"))

@@ -1,11 +1,14 @@
 """`scheduler dev` as a process tree: ready, stopped, crashed, refused; nothing is ever left running."""
 
+import asyncio
 import json
+import os
 import re
 import shlex
 import signal
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +193,19 @@ class TestStopping:
         dev.process.send(signal.SIGINT)
         assert await dev.process.wait() == 0
         assert dev.process.output.count("\n") == 1
+
+    async def test_it_stops_in_order_though_nobody_reads_what_it_says(self, tmp_path: Path) -> None:
+        reading, writing = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scheduler_domain", "dev", "--port", "0", "--data-dir", str(tmp_path / "data")),
+            stdout=writing,
+            env={"PATH": os.defpath},
+        )
+        os.close(writing)
+        os.close(reading)
+        await eventually((tmp_path / "data" / "client.env").exists, within=READY_WITHIN)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 35) == 0
 
     @pytest.mark.parametrize("moment", ["starting", "postgres", "jwt_secret"])
     async def test_a_signal_while_it_starts_stops_everything_too(

@@ -96,10 +96,15 @@ def _explained(answer: httpx.Response) -> str:
         problem = None
     if not isinstance(problem, dict):
         return f"{answer.status_code} {answer.reason_phrase}: {click.unstyle(answer.text)[:200].strip()}"
-    lines = [f"{answer.status_code} {problem.get('detail') or problem.get('title') or answer.reason_phrase}"]
-    errors = problem.get("errors") or []
-    if not (len(errors) == 1 and errors[0].get("message") == problem.get("detail") and not errors[0].get("pointer")):
-        lines += [f"  {error.get('pointer') or '/'}: {error.get('message')} ({error.get('code')})" for error in errors]
+    detail = problem.get("detail") or problem.get("title") or answer.reason_phrase
+    errors = [
+        f"{error.get('pointer') or '/'}: {error.get('message')} ({error.get('code')})"
+        for error in problem.get("errors") or []
+    ]
+    if len(errors) == 1 and detail in errors[0]:
+        lines = [f"{answer.status_code} {errors[0]}"]
+    else:
+        lines = [f"{answer.status_code} {detail}", *(f"  {error}" for error in errors)]
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         lines.append("  SCHEDULER_TOKEN was not accepted: it may have expired or been made for another API")
     if answer.is_server_error and problem.get("requestId"):

@@ -7,7 +7,7 @@ import click
 from scheduler_domain.entrypoints.cli.api_client import ApiClient
 from scheduler_domain.entrypoints.cli.definition import Flags, definition_flags, definition_from
 from scheduler_domain.entrypoints.cli.output import print_fields, print_json, print_table
-from scheduler_domain.entrypoints.cli.words import occurrence_fields, schedule_fields, trigger_in_short
+from scheduler_domain.entrypoints.cli.words import instant_row, occurrence_fields, schedule_fields, trigger_in_short
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the API answers.")
 reference_argument = click.argument("schedule", metavar="ID|KEY")
@@ -165,7 +165,10 @@ def next_instants(schedule: str, count: int, as_json: bool) -> None:
     if as_json:
         print_json(preview)
         return
-    print_json(preview)
+    click.echo(preview["words"])
+    for note in preview["notes"]:
+        click.echo(f"note: {note['message']}")
+    print_table(("LOCAL TIME", "OFFSET", "INSTANT", "NOTE"), map(instant_row, preview["occurrences"]))
 
 
 def _show(schedule: dict[str, Any], as_json: bool) -> None:

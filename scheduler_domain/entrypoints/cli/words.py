@@ -74,3 +74,14 @@ def occurrence_fields(occurrence: dict[str, Any]) -> Fields:
 def lateness(occurrence: dict[str, Any]) -> str | None:
     milliseconds = occurrence.get("latenessMs")
     return None if milliseconds is None else f"{milliseconds} ms"
+
+
+def instant_row(instant: dict[str, Any]) -> tuple[object, ...]:
+    """Return local time, offset, instant and what a policy did to it.
+
+    >>> instant_row({"at": "2027-03-28T01:30:00Z", "local": "2027-03-28T03:30:00", "offset": "+02:00"})
+    ('2027-03-28 03:30:00', '+02:00', '2027-03-28T01:30:00Z', '')
+    """
+    excluded = instant.get("excluded")
+    note = f"excluded: {excluded}" if excluded else (instant.get("dst") or "").lower()
+    return instant["local"].replace("T", " "), instant["offset"], instant["at"], note

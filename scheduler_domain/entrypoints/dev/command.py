@@ -1,6 +1,8 @@
 """What `scheduler dev` does with its options."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,12 +19,12 @@ def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: b
     def say(text: str) -> None:
         """Tell a person how it goes; a program is told only what it asked for."""
         if not as_json:
-            click.echo(text)
+            _echo(text)
 
     async def when_ready(running: Running) -> None:
         if running.data_dir is not None:
             DataFolder(running.data_dir).write(announcement.CLIENT_FILE, announcement.client_variables(running))
-        click.echo(announcement.as_json(running) if as_json else announcement.as_text(running))
+        _echo(announcement.as_json(running) if as_json else announcement.as_text(running))
         if demo:
             from scheduler_domain.entrypoints.dev.demo.show import show_deliveries  # noqa: PLC0415  # NATS, HTTP, tables
 
@@ -34,3 +36,12 @@ def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: b
     say(f"starting, with data in {data_dir}" if data_dir else "starting, keeping nothing")
     asyncio.run(run_until_stopped(Options(port, data_dir), environ, when_ready, when_stopping))
     say("stopped")
+
+
+def _echo(text: str) -> None:
+    """Print, though perhaps to nobody any more: that must not keep anything from being stopped in order."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        # What is still buffered would fail again at the interpreter's exit (Python manual, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -102,8 +102,8 @@ def _stop_or_abandon(stop: asyncio.Event, when_stopping: Callable[[], None]) -> 
     """Stop in order at the first signal; at the second, leave: keepers and children notice and end by themselves."""
     if stop.is_set():
         os._exit(1)
-    when_stopping()
     stop.set()
+    when_stopping()
 
 
 class _ProcessTree:
