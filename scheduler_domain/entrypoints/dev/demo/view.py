@@ -10,14 +10,16 @@ import click
 from rich import box
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from scheduler_domain.entrypoints.dev.demo.delivery import ReceivedDelivery
 
 _SHOWN = 15
 _ON_TIME_MS, _LATE_MS = 50, 1_000
-_COLUMNS = ("time", "schedule", "trigger", "due", "fired", "late", "target")
+# The narrowest that each column may become; what does not fit into a narrow terminal is cut, not wrapped.
+_COLUMNS = {"time": 8, "schedule": 9, "trigger": 8, "due": 8, "fired": 12, "late": 7, "target": 12}
+_LATE = list(_COLUMNS).index("late")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +95,16 @@ class TableView:
 
     def show(self, delivery: ReceivedDelivery, schedule: Schedule) -> None:
         cells = [Text(cell) for cell in _cells(delivery, schedule)]
-        cells[_COLUMNS.index("late")].stylize(_colour(delivery.lateness_ms))
+        cells[_LATE].stylize(_colour(delivery.lateness_ms))
         self._rows.append(tuple(cells))
         self._count += 1
         self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
         caption = f"deliveries: {self._count}; Ctrl-C stops everything" if self._count else "waiting for the first"
-        table = Table(*_COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
-        table.columns[_COLUMNS.index("late")].justify = "right"
+        columns = [Column(name, no_wrap=True, min_width=width) for name, width in _COLUMNS.items()]
+        columns[_LATE].justify = "right"
+        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
         for row in self._rows:
             table.add_row(*row)
         return table
