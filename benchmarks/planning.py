@@ -120,7 +120,7 @@ async def _scale(own: Stage, size: int) -> Result:
     await make_due(connection, named, now)
     await connection.execute("VACUUM ANALYZE")
     pool = await open_dispatch_pool(own.postgres_url, 1)
-    plan = await _explained(pool, "cursors_due", now + _LOOKAHEAD, 1_000)
+    plan = await _explained(pool, "cursors_due", now, now + _LOOKAHEAD, 1_000)
     claim = await _explained(
         pool,
         "claim_occurrences",

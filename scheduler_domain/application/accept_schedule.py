@@ -14,7 +14,7 @@ from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.schedules import Accepted, Schedules
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import schedule_id
-from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, plan
+from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, placed, plan
 from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import OneShotTrigger, Schedule, ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.triggers import Instant, TriggerError
@@ -53,7 +53,8 @@ class AcceptSchedule:
         check_definition(definition, caller.tenant_id, self._policy)
         first = first_instant(definition, now)
         identity = schedule_id(now, self._draw())
-        cursor = Cursor(caller.tenant_id, identity, 1, PlanningRule.of(definition), now, first.at)
+        unplaced = Cursor(caller.tenant_id, identity, 1, PlanningRule.of(definition), now, next_fire_at=None)
+        cursor = placed(unplaced, first)
         planned = self._planned(cursor, first, now) if definition.enabled else unplanned(cursor)
         schedule = Schedule(
             id=identity,
@@ -102,7 +103,7 @@ def run_now(cursor: Cursor, first: Instant, now: datetime, tags: StartTags) -> P
 
 def unplanned(cursor: Cursor) -> Plan:
     """Return the plan of a schedule that fires nothing for now: its cursor names no instant."""
-    return Plan(cursor, msgspec.structs.replace(cursor, next_fire_at=None, checkpoint=None), [], [], finished=False)
+    return Plan(cursor, msgspec.structs.replace(placed(cursor, None), checkpoint=None), [], [], finished=False)
 
 
 def next_instant(planned: Plan) -> datetime | None:

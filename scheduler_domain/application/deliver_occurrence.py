@@ -9,7 +9,7 @@ An occurrence is started only while its lease is surely ours, and never before i
 
 import asyncio
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -159,10 +159,11 @@ class DeliverOccurrences:
             )
         fired = fired_at.timestamp()
         self._measurements.fired([fired - item.fire_at for item in batch if not item.claimed.was_tried])
-        is_delivered = isinstance(outcomes[0], Delivered)
-        self._measurements.delivered(
-            target_kind(batch[0].terms.target), "delivered" if is_delivered else "failed", [seconds] * len(batch)
+        counts = Counter(
+            (target_kind(item.terms.target), type(outcome)) for item, outcome in zip(batch, outcomes, strict=True)
         )
+        for (target, outcome_type), number in counts.items():
+            self._measurements.delivered(target, outcome_type.__name__.lower(), [seconds] * number)
 
 
 def _traced(item: HeldOccurrence, outcome: Outcome, fired_at: datetime, seconds: float) -> TracedAttempt:

@@ -6,7 +6,7 @@ the leader lock; the lock only spares the work (docs/decisions/0001).
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.cursors import Cursors
@@ -14,11 +14,12 @@ from scheduler_domain.application.ports.leadership import Leadership
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.fairness import StartTags
-from scheduler_domain.domain.planning import Cursor, Plan, plan
+from scheduler_domain.domain.planning import MISFIRE_THRESHOLD, Cursor, Plan, plan
 from scheduler_domain.domain.triggers import TriggerError
 
 CURSORS_PER_STEP = 1_000
 ROWS_PER_WRITE = 1_000
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SLICE_SECONDS = 0.002  # planning shares the loop with firing, which promises milliseconds
 
 
@@ -40,15 +41,28 @@ class MaterialiseOccurrences:
         self._lookahead = lookahead
         self._tags = StartTags()
 
-    async def step(self) -> int:
-        """Plan one batch of schedules if it is this process's turn; return how many cursors were looked at."""
+    async def step(self) -> bool:
+        """Plan one batch of schedules if it is this process's turn; return whether more are waiting."""
         async with self._leadership.turn() as is_leader:
             self._measurements.leading(is_leader)
-            return await self.plan_due() if is_leader else 0
+            return await self.plan_due() if is_leader else False
 
-    async def plan_due(self) -> int:
-        """Plan one batch whoever leads: safe at any time, because planning twice is harmless."""
-        cursors = await self._cursors.due_before(self._clock.now() + self._lookahead, CURSORS_PER_STEP)
+    async def plan_due(self) -> bool:
+        """Plan one batch whoever leads: safe at any time, because planning twice is harmless.
+
+        What is still to come goes first and what was missed second, each up to a batch, so that catching up after a
+        day away never makes live schedules miss their own instants.
+        """
+        now = self._clock.now()
+        late_before = now - MISFIRE_THRESHOLD
+        is_full = False
+        for from_, until in ((late_before, now + self._lookahead), (_EVER, late_before)):
+            count = await self._plan_between(from_, until)
+            is_full = is_full or count == CURSORS_PER_STEP
+        return is_full
+
+    async def _plan_between(self, from_: datetime, until: datetime) -> int:
+        cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
         if cursors:
             with self._tracer.step("materialise") as step:
                 step.handled(len(cursors))

@@ -12,9 +12,9 @@ from scheduler_domain.application.accept_schedule import planned_ahead, run_now
 from scheduler_domain.application.ports.schedules import HeldSchedule
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.occurrence import OccurrenceKind
-from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
+from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, placed
 from scheduler_domain.domain.schedule import FixedDelayTrigger, OneShotTrigger, Schedule
-from scheduler_domain.domain.triggers import TriggerError
+from scheduler_domain.domain.triggers import TriggerError, tzdata_version
 from scheduler_domain.domain.validation import checked_rule, rule_problem
 from scheduler_domain.domain.withdrawal import Withdrawal
 
@@ -38,8 +38,8 @@ class Planner(Struct, frozen=True):
         except TriggerError as error:
             raise rule_problem(error) from None
         if isinstance(cursor.rule.trigger, OneShotTrigger) and first.at < held.now:
-            return run_now(replace(cursor, next_fire_at=first.at), first, held.now, self.tags)
-        return self._ahead(replace(cursor, next_fire_at=first.at), held.now)
+            return run_now(placed(cursor, first), first, held.now, self.tags)
+        return self._ahead(placed(cursor, first), held.now)
 
     def resumed(self, held: HeldSchedule, schedule: Schedule, from_: datetime) -> Plan:
         """Plan a schedule that was paused, from now or, to catch up, from the instant of its pause."""
@@ -50,12 +50,12 @@ class Planner(Struct, frozen=True):
 
     def _from(self, cursor: Cursor, from_: datetime, now: datetime) -> Plan:
         page = checked_rule(cursor.rule, cursor.created_at).page(from_ - timedelta(microseconds=1), limit=1)
-        return self._ahead(replace(cursor, next_fire_at=page.instants[0].at if page.instants else None), now)
+        return self._ahead(placed(cursor, page.instants[0] if page.instants else None), now)
 
     def _ahead(self, cursor: Cursor, now: datetime) -> Plan:
         most = cursor.rule.max_runs
         if most is not None and cursor.run_count >= most:
-            return Plan(cursor, replace(cursor, next_fire_at=None), [], [], finished=True)
+            return Plan(cursor, placed(cursor, None), [], [], finished=True)
         return planned_ahead(cursor, now, now + self.lookahead, self.tags)
 
 
@@ -81,6 +81,7 @@ def _cursor(held: HeldSchedule, schedule: Schedule, withdrawal: Withdrawal) -> C
         schedule.created_at,
         next_fire_at=None,
         run_count=max(held.cursor.run_count - withdrawal.returned_run_count, 0),
+        tzdata=tzdata_version(),
     )
 
 

@@ -1,8 +1,8 @@
 """Start tags: who is claimed first when more is due than can be delivered at once.
 
 Start-time fair queueing (P. Goyal, H. Vin, H. Cheng, 1996) with time itself as the virtual clock: a tenant's n-th
-occurrence of a herd is tagged a little after its (n-1)-th, so a tenant with 100,000 due at 09:00:00 and one with ten
-take turns, and claiming stays one ordered index scan that knows nothing of tenants.
+occurrence of an instant is tagged a little after its (n-1)-th, so a tenant with 100,000 due at 09:00:00 and one with
+ten take turns, and claiming stays one ordered index scan that knows nothing of tenants.
 
 The step is shorter than any machine's service time, so tags order work and never idle it. Occurrences that are
 caught up after downtime share one slower lane: they drain at `CATCH_UP_PER_SECOND` and live work passes between them.
@@ -12,36 +12,32 @@ Losing this state (a new planner) costs fairness for one instant and nothing els
 from datetime import datetime, timedelta
 
 STEP = timedelta(microseconds=10)
-CATCH_UP_PER_SECOND = 5_000
+CATCH_UP_PER_SECOND = 2_000
 _CATCH_UP_STEP = timedelta(seconds=1) / CATCH_UP_PER_SECOND
-_TENANTS_REMEMBERED = 100_000
+_HERDS_REMEMBERED = 100_000
 
 
 class StartTags:
     """Hands out start tags; one instance per planner, not shared between threads."""
 
     def __init__(self) -> None:
-        self._last_by_tenant: dict[str, datetime] = {}
+        self._last_by_herd: dict[tuple[str, datetime], datetime] = {}
         self._last_caught_up: datetime | None = None
 
     def live(self, tenant_id: str, due_at: datetime, weight: float = 1.0) -> datetime:
-        """Return the tag of an occurrence planned ahead: its due instant, or just after its tenant's last tag.
+        """Return the tag of an occurrence planned ahead: its due instant, or just after its tenant's last for it.
 
         >>> from datetime import UTC
         >>> tags, nine = StartTags(), datetime(2026, 11, 22, 9, tzinfo=UTC)
         >>> [tags.live("acme", nine).microsecond for _ in range(3)], tags.live("other", nine).microsecond
         ([0, 10, 20], 0)
         """
-        last = self._last_by_tenant.get(tenant_id)
-        if last is None or last < due_at:
-            tag = due_at
-        elif last - due_at > timedelta(minutes=1):
-            return due_at  # the tenant's later instants were tagged first: an earlier one must not wait behind them
-        else:
-            tag = last + STEP / weight
-        if len(self._last_by_tenant) >= _TENANTS_REMEMBERED:
-            self._last_by_tenant.clear()
-        self._last_by_tenant[tenant_id] = tag
+        herd = (tenant_id, due_at)
+        last = self._last_by_herd.get(herd)
+        tag = due_at if last is None else last + STEP / weight
+        if len(self._last_by_herd) >= _HERDS_REMEMBERED:
+            self._last_by_herd.clear()
+        self._last_by_herd[herd] = tag
         return tag
 
     def caught_up(self, now: datetime) -> datetime:

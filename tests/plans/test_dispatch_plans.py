@@ -112,7 +112,7 @@ async def test_leases_are_found_by_key(pool: asyncpg.Pool, leases: tuple[list[An
 
 
 async def test_planning_reads_one_range_of_cursors(planning_pool: asyncpg.Pool, leases: tuple[list[Any], ...]) -> None:
-    nodes = await plan_of(planning_pool, "cursors_due", NOW + timedelta(minutes=2), 100)
+    nodes = await plan_of(planning_pool, "cursors_due", NOW - timedelta(days=1), NOW + timedelta(minutes=2), 100)
     assert indexes(nodes) == {"schedule_cursor_next_fire_at"}
     assert tables_read_whole(nodes) == set()
 

@@ -8,8 +8,8 @@ from scheduler_domain.domain.planning import Cursor, Plan
 
 
 class Cursors(Protocol):
-    async def due_before(self, until: datetime, limit: int) -> Sequence[Cursor]:
-        """Return the cursors with an unplanned instant before `until`, earliest first."""
+    async def due_between(self, from_: datetime, until: datetime, limit: int) -> Sequence[Cursor]:
+        """Return the cursors whose first unplanned instant lies in [from_, until), earliest first."""
 
     async def record_plans(self, plans: Sequence[Plan]) -> int:
         """Insert what was planned and skipped and move the cursors, in one transaction.

@@ -11,7 +11,6 @@ from functools import partial
 
 import structlog
 
-from scheduler_domain.application.materialise_occurrences import CURSORS_PER_STEP
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
 from scheduler_domain.bootstrap.dispatcher import DispatcherParts
 from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping
@@ -95,7 +94,7 @@ class Dispatcher:
         self._due.ring()
 
     async def _plan_step(self) -> float:
-        return 0 if await self._parts.materialise.step() == CURSORS_PER_STEP else PLAN_POLL
+        return 0 if await self._parts.materialise.step() else PLAN_POLL
 
     async def _claim_step(self) -> float:
         room = min(MOST_OPEN - self._parts.deliver.open_count, CLAIM_BATCH)

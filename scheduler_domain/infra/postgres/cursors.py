@@ -16,8 +16,8 @@ class PostgresCursors:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def due_before(self, until: datetime, limit: int) -> Sequence[Cursor]:
-        rows = await self._pool.fetch(statement("cursors_due"), until, limit)
+    async def due_between(self, from_: datetime, until: datetime, limit: int) -> Sequence[Cursor]:
+        rows = await self._pool.fetch(statement("cursors_due"), from_, until, limit)
         return [
             Cursor(tenant_id, schedule_id, revision, _decode_rule(rule), created_at, next_fire_at, *counters)
             for tenant_id, schedule_id, revision, rule, created_at, next_fire_at, *counters in rows
@@ -25,21 +25,26 @@ class PostgresCursors:
 
     async def record_plans(self, plans: Sequence[Plan]) -> int:
         """See the port. A schedule that ends with nothing left to deliver is completed in the same transaction."""
-        ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
-        exhausted = [plan.before for plan in ordered if plan.finished and not plan.due]
         async with self._pool.acquire() as connection, connection.transaction():
-            inserted: int = await connection.fetchval(statement("materialise_occurrences"), *_columns(ordered))
-            if exhausted:
-                await connection.execute(
-                    statement("complete_schedules"),
-                    [cursor.tenant_id for cursor in exhausted],
-                    [cursor.schedule_id for cursor in exhausted],
-                    [cursor.revision for cursor in exhausted],
-                )
-        return inserted
+            return await write_plans(connection, plans)
 
     async def set_aside(self, cursor: Cursor, reason: str) -> None:
         await self._pool.execute(statement("disable_schedules"), [cursor.tenant_id], [cursor.schedule_id], [reason])
+
+
+async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Sequence[Plan]) -> int:
+    """Write plans within the caller's transaction; return how many occurrences were inserted."""
+    ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
+    inserted: int = await connection.fetchval(statement("materialise_occurrences"), *_columns(ordered))
+    exhausted = [plan.before for plan in ordered if plan.finished and not plan.due]
+    if exhausted:
+        await connection.execute(
+            statement("complete_schedules"),
+            [cursor.tenant_id for cursor in exhausted],
+            [cursor.schedule_id for cursor in exhausted],
+            [cursor.revision for cursor in exhausted],
+        )
+    return inserted
 
 
 def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:
@@ -69,4 +74,6 @@ def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:
         [item.scheduled_for for item in skipped],
         [item.due_at for item in skipped],
         [item.reason for item in skipped],
+        [plan.after.next_order_ms for plan in plans],
+        [plan.after.tzdata for plan in plans],
     )

@@ -24,9 +24,9 @@ from scheduler_domain.infra.postgres.dispatch_pool import StatelessConnection
 from scheduler_domain.infra.postgres.roles import APP
 from scheduler_domain.infra.postgres.statements import statement
 
-COMMAND_TIMEOUT: Final = timedelta(seconds=2.5)
-LONGEST_WAIT: Final = timedelta(seconds=1.5)
-TRANSACTION_TIMEOUT: Final = timedelta(seconds=4)
+LONGEST_WAIT: Final = timedelta(seconds=2.5)  # for a free connection, or a new one
+COMMAND_TIMEOUT: Final = timedelta(seconds=2.25)  # for a statement, or a whole transaction: 503 within 5 s
+CONNECT_TIMEOUT: Final = timedelta(seconds=2)
 SIZE: Final = 16
 AS_TENANT: Final = "WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id)"
 _OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
@@ -74,7 +74,7 @@ class TenantPool:
         """Run several statements as one tenant, all or nothing, each seeing what was committed before it."""
         async with (
             self._connection() as connection,
-            asyncio.timeout(TRANSACTION_TIMEOUT.total_seconds()),
+            asyncio.timeout(COMMAND_TIMEOUT.total_seconds()),
             connection.transaction(),
         ):
             await connection.execute("SELECT set_config('app.tenant_id', $1, true)", tenant_id)
@@ -101,7 +101,7 @@ class TenantPool:
                 raise
             finally:
                 await self._pool.release(connection)
-        except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Unavailable("the database does not answer; try again shortly") from error
         except asyncpg.PostgresError as error:
             if _is_outage(error):
@@ -134,7 +134,7 @@ async def open_tenant_pool(postgres_url: str, size: int = SIZE) -> AsyncIterator
         max_size=size,
         connection_class=StatelessConnection,
         command_timeout=COMMAND_TIMEOUT.total_seconds(),
-        timeout=LONGEST_WAIT.total_seconds(),
+        timeout=CONNECT_TIMEOUT.total_seconds(),
         server_settings=dict(_SESSION),
     )
     try:

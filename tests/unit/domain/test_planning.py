@@ -80,7 +80,9 @@ def test_the_latest_missed_instant_is_found_across_several_plans() -> None:
 
 def test_what_is_older_than_the_window_is_skipped_whatever_the_policy() -> None:
     misfire = Misfire(policy="FIRE_ALL", window_sec=150)
-    decided = planned(cursor_at(NINE, misfire=misfire), NINE + 5 * MINUTE + timedelta(seconds=1.5), timedelta(seconds=9))
+    decided = planned(
+        cursor_at(NINE, misfire=misfire), NINE + 5 * MINUTE + timedelta(seconds=1.5), timedelta(seconds=9)
+    )
     assert instants(decided) == [NINE + 3 * MINUTE, NINE + 4 * MINUTE, NINE + 5 * MINUTE]
     assert reasons(decided) == ["misfire-window"] * 3
 
