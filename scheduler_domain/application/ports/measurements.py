@@ -1,6 +1,6 @@
 """What the flow counts about itself, per batch and never per occurrence: the hot path must not feel it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -23,3 +23,5 @@ class Measurements(Protocol):
         """Count outcomes that were dropped because the lease was lost."""
 
     def backlog(self, due_count: int, oldest_due_age_seconds: float) -> None: ...
+
+    def schedules(self, count_by_state: Mapping[str, int]) -> None: ...

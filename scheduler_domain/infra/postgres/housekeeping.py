@@ -18,7 +18,10 @@ _SLOW_EVERY = timedelta(minutes=5)
 _IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 _SILENT_FOR = timedelta(minutes=5)
 _REVOCATION_LIFETIME = timedelta(minutes=2)
+_COUNT_EVERY = timedelta(minutes=1)
+_COUNT_SHARE = 100  # counting reads the whole table: it may take a hundredth of the time
 _LIFTED_PER_STEP = 100
+_MOVES_KEPT = timedelta(days=400)
 _decode_rule = msgspec.json.Decoder(PlanningRule).decode
 
 
@@ -28,14 +31,24 @@ class Housekeeping:
         self._clock = clock
         self._measurements = measurements
         self._next_slow_at = 0.0
+        self._next_count_at = 0.0
 
     async def step(self) -> None:
         row = await self._pool.fetchrow(statement("measure_backlog"))
         self._measurements.backlog(row["due_count"], row["oldest_age"] or 0.0)
         await self._lift_pauses()
+        if self._clock.monotonic() >= self._next_count_at:
+            await self._count_schedules()
         if self._clock.monotonic() >= self._next_slow_at:
             await self._sweep()
             self._next_slow_at = self._clock.monotonic() + _SLOW_EVERY.total_seconds()
+
+    async def _count_schedules(self) -> None:
+        began = self._clock.monotonic()
+        rows = await self._pool.fetch("SELECT state, count(*) AS number FROM schedule GROUP BY state")
+        self._measurements.schedules({row["state"]: row["number"] for row in rows})
+        now = self._clock.monotonic()
+        self._next_count_at = now + max(_COUNT_EVERY.total_seconds(), (now - began) * _COUNT_SHARE)
 
     async def _sweep(self) -> None:
         await self._pool.execute("SELECT maintain_partitions(now(), 3, '-infinity')")
@@ -45,10 +58,20 @@ class Housekeeping:
             "DELETE FROM idempotent_request WHERE created_at < now() - $1::interval", _IDEMPOTENCY_LIFETIME
         )
 
+        await self._pool.execute("DELETE FROM tzdata_move WHERE moved_at < now() - $1::interval", _MOVES_KEPT)
+
     async def _lift_pauses(self) -> None:
         """Resume what was paused until now; planning starts from now, as on a resume by hand."""
         rows = await self._pool.fetch(statement("pauses_over"), _LIFTED_PER_STEP)
         now = self._clock.now()
         for tenant_id, schedule_id, revision, rule, created_at in rows:
             cursor = first_cursor(tenant_id, schedule_id, revision, _decode_rule(rule), created_at, now)
-            await self._pool.execute(statement("lift_pause"), tenant_id, schedule_id, revision, cursor.next_fire_at)
+            await self._pool.execute(
+                statement("lift_pause"),
+                tenant_id,
+                schedule_id,
+                revision,
+                cursor.next_fire_at,
+                cursor.next_order_ms,
+                cursor.tzdata,
+            )
