@@ -12,6 +12,7 @@ from scheduler_domain.domain.ids import occurrence_id, schedule_id
 from scheduler_domain.domain.planning import PlanningRule
 from scheduler_domain.domain.schedule import CronTrigger, ScheduleDefinition, Trigger
 from scheduler_domain.domain.target import EventTarget, Target
+from scheduler_domain.domain.triggers import tzdata_version
 
 PAYLOAD = {"customer": "c-000017", "kind": "reminder", "text": "Your appointment is tomorrow at nine."}
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,7 +27,7 @@ _SCHEDULE = [
     "updated_at",
     "created_by",
 ]
-_CURSOR = ["tenant_id", "schedule_id", "revision", "rule", "created_at", "next_fire_at"]
+_CURSOR = ["tenant_id", "schedule_id", "revision", "rule", "created_at", "next_fire_at", "tzdata"]
 _DUE = ["tenant_id", "schedule_id", "id", "revision", "scheduled_for", "due_at", "start_tag"]
 
 Named = tuple[str, UUID]
@@ -80,7 +81,7 @@ async def store(
         "schedule_cursor",
         columns=_CURSOR,
         records=[
-            (tenant, id_, 1, _json(PlanningRule.of(each)), CREATED_AT, first)
+            (tenant, id_, 1, _json(PlanningRule.of(each)), CREATED_AT, first, tzdata_version())
             for (tenant, id_), each, first in zip(named, definitions, next_fire_at, strict=True)
         ],
     )

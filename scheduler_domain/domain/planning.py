@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import occurrence_id
@@ -24,7 +25,7 @@ from scheduler_domain.domain.schedule import (
     Trigger,
     rule_spec_of,
 )
-from scheduler_domain.domain.triggers import Instant, Rule, compile_rule
+from scheduler_domain.domain.triggers import Instant, Rule, compile_rule, tzdata_version
 
 MISFIRE_THRESHOLD = timedelta(seconds=1)
 MOST_INSTANTS_PER_PLAN = 1_000
@@ -55,7 +56,11 @@ class PlanningRule(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Cursor(Struct, frozen=True, gc=False):
-    """How far a schedule is planned. `next_fire_at` is the first expected instant that is not planned yet."""
+    """How far a schedule is planned. `next_fire_at` is the first expected instant that is not planned yet.
+
+    `next_order_ms` identifies that instant whatever a zone's clocks do (its nominal time, as `Instant.order_ms`), and
+    `tzdata` is the edition of the tz database that it was computed with; None where either is not known.
+    """
 
     tenant_id: str
     schedule_id: UUID
@@ -66,6 +71,8 @@ class Cursor(Struct, frozen=True, gc=False):
     checkpoint: str | None = None
     run_count: int = 0
     caught_up_count: int = 0
+    next_order_ms: int | None = None
+    tzdata: str | None = None
 
 
 class Plan(Struct, frozen=True):
@@ -83,8 +90,18 @@ def first_cursor(
 ) -> Cursor:
     """Return the cursor of a new, edited or resumed schedule: its first instant at or after `from_`."""
     page = compile_rule(rule_spec_of(rule, created_at)).page(from_ - _JUST_BEFORE, limit=1)
-    next_fire_at = page.instants[0].at if page.instants else None
-    return Cursor(tenant_id, schedule_id, revision, rule, created_at, next_fire_at)
+    cursor = Cursor(tenant_id, schedule_id, revision, rule, created_at, next_fire_at=None)
+    return placed(cursor, page.instants[0] if page.instants else None)
+
+
+def placed(cursor: Cursor, instant: Instant | None) -> Cursor:
+    """Return the cursor standing at an instant, computed with the tz database in use; None leaves nothing to plan."""
+    return replace(
+        cursor,
+        next_fire_at=None if instant is None else instant.at,
+        next_order_ms=None if instant is None else instant.order_ms,
+        tzdata=tzdata_version(),
+    )
 
 
 def plan(cursor: Cursor, now: datetime, until: datetime, tags: StartTags, limit: int = MOST_INSTANTS_PER_PLAN) -> Plan:
@@ -98,6 +115,14 @@ def plan(cursor: Cursor, now: datetime, until: datetime, tags: StartTags, limit:
         return _plan_chained(cursor, now, tags)
     rule = compile_rule(rule_spec_of(cursor.rule, cursor.created_at))
     return _Planning(cursor, rule, now, tags).up_to(until, limit)
+
+
+def plan_instants(
+    cursor: Cursor, instants: list[Instant], following: Instant | None, now: datetime, tags: StartTags
+) -> Plan:
+    """Plan these instants, ascending, and place the cursor at `following`."""
+    rule = compile_rule(rule_spec_of(cursor.rule, cursor.created_at))
+    return _Planning(cursor, rule, now, tags).decided(instants, following, cursor.checkpoint)
 
 
 def instant_id(cursor: Cursor, kind: OccurrenceKind, instant: Instant) -> UUID:
@@ -122,9 +147,12 @@ class _Planning:
         page = self.rule.page(start, limit, until=until, checkpoint=self.cursor.checkpoint)
         last = page.instants[-1].at if page.instants else start
         following = None if page.finished else self._following(last, page.checkpoint)
-        misfire_count = self._misfire_count(page.instants)
-        misses_go_on = misfire_count == len(page.instants) and following is not None and self._is_late(following.at)
-        for position, instant in enumerate(page.instants):
+        return self.decided(page.instants, following, page.checkpoint)
+
+    def decided(self, instants: list[Instant], following: Instant | None, checkpoint: str | None) -> Plan:
+        misfire_count = self._misfire_count(instants)
+        misses_go_on = misfire_count == len(instants) and following is not None and self._is_late(following.at)
+        for position, instant in enumerate(instants):
             if position < misfire_count:
                 self._decide_misfire(instant, is_latest=position == misfire_count - 1 and not misses_go_on)
             else:
@@ -132,7 +160,7 @@ class _Planning:
             if self._runs_left() == 0:
                 following = None
                 break
-        return self._concluded(page.checkpoint, following, misses_go_on)
+        return self._concluded(checkpoint, following, misses_go_on)
 
     def _following(self, last: datetime, checkpoint: str | None) -> Instant | None:
         instants = self.rule.page(last, limit=1, checkpoint=checkpoint).instants
@@ -215,6 +243,8 @@ class _Planning:
             checkpoint=checkpoint,
             run_count=cursor.run_count + len(self.due),
             caught_up_count=self.caught_up_count if misses_go_on else 0,
+            next_order_ms=None if following is None else following.order_ms,
+            tzdata=tzdata_version(),
         )
         return Plan(cursor, after, self.due, self.skipped, finished=following is None)
 
@@ -250,6 +280,7 @@ def _moved(cursor: Cursor, next_fire_at: datetime | None, runs: int) -> Cursor:
         cursor.created_at,
         next_fire_at,
         run_count=cursor.run_count + runs,
+        tzdata=tzdata_version(),
     )
 
 

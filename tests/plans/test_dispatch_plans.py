@@ -131,6 +131,7 @@ async def test_materialising_finds_cursors_by_key_and_joins_without_repeating(
         *(tenants, sorted(schedules), ones, before, after, [None] * ROWS, ones, ones),
         *(tenants, schedules, ids, ones, before, before, before, [False] * ROWS),
         *([], [], [], [], [], [], []),
+        *([None] * ROWS, ["2026a"] * ROWS),
     )
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == {"schedule_cursor_pkey"}

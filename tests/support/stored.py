@@ -48,8 +48,8 @@ async def store_schedules(
         ],
     )
     await connection.executemany(
-        "INSERT INTO schedule_cursor (tenant_id, schedule_id, revision, rule, created_at, next_fire_at)"
-        " VALUES ($1, $2, 1, $3::json, $4, $5)",
+        "INSERT INTO schedule_cursor (tenant_id, schedule_id, revision, rule, created_at, next_fire_at,"
+        " next_order_ms, tzdata) VALUES ($1, $2, 1, $3::json, $4, $5, $6, $7)",
         [
             (
                 tenant_id,
@@ -57,6 +57,8 @@ async def store_schedules(
                 _json(rule),
                 created_at,
                 cursor.next_fire_at if planned_from else None,
+                cursor.next_order_ms if planned_from else None,
+                cursor.tzdata,
             )
             for cursor in cursors
         ],

@@ -114,6 +114,8 @@ class _Held:
             row["checkpoint"],
             row["run_count"],
             row["caught_up_count"],
+            row["next_order_ms"],
+            row["tzdata"],
         )
         self.schedule = schedule_of(
             tenant_id,
@@ -198,6 +200,8 @@ def _accepted_columns(accepted: Accepted) -> tuple[object, ...]:
         plan.after.run_count,
         *_plan_columns(plan),
         accepted.is_soon,
+        plan.after.next_order_ms,
+        plan.after.tzdata,
     )
 
 
@@ -221,6 +225,8 @@ def _changed_columns(changed: Changed) -> tuple[object, ...]:
         schedule.revision * _TOKENS_PER_REVISION,
         *_plan_columns(plan),
         changed.is_soon,
+        plan.after.next_order_ms,
+        plan.after.tzdata,
     )
 
 

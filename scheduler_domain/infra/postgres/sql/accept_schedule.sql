@@ -11,8 +11,10 @@ accepted AS (
   FROM tenant
   RETURNING tenant_id, id
 ), placed AS (
-  INSERT INTO schedule_cursor (tenant_id, schedule_id, revision, rule, created_at, next_fire_at, checkpoint, run_count)
-  SELECT tenant_id, id, 1, $13::json, $11::timestamptz, $14::timestamptz, $15::text, $16::bigint
+  INSERT INTO schedule_cursor (tenant_id, schedule_id, revision, rule, created_at, next_fire_at, checkpoint, run_count,
+                               next_order_ms, tzdata)
+  SELECT tenant_id, id, 1, $13::json, $11::timestamptz, $14::timestamptz, $15::text, $16::bigint, $27::bigint,
+         $28::text
   FROM accepted
 ), planned AS (
   INSERT INTO due_queue (tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, is_last)

@@ -6,10 +6,11 @@
 WITH moved AS (
   UPDATE schedule_cursor AS c
   SET next_fire_at = p.after_at, checkpoint = p.checkpoint, run_count = p.run_count,
-      caught_up_count = p.caught_up_count
+      caught_up_count = p.caught_up_count, next_order_ms = p.next_order_ms, tzdata = p.tzdata
   FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[],
-              $8::integer[])
-    AS p (tenant_id, schedule_id, revision, before_at, after_at, checkpoint, run_count, caught_up_count)
+              $8::integer[], $24::bigint[], $25::text[])
+    AS p (tenant_id, schedule_id, revision, before_at, after_at, checkpoint, run_count, caught_up_count,
+          next_order_ms, tzdata)
   WHERE c.tenant_id = p.tenant_id AND c.schedule_id = p.schedule_id
     AND c.revision = p.revision AND c.next_fire_at IS NOT DISTINCT FROM p.before_at
   RETURNING c.tenant_id, c.schedule_id
