@@ -75,7 +75,10 @@ class DueQueue(Protocol):
         """Give back what was not started, at once claimable by others."""
 
     async def record_ended(self, ended: Sequence[Ended]) -> int:
-        """Move each to the ledger, fenced by its token; return how many still were ours."""
+        """Move each to the ledger, fenced by its token; return how many still were ours.
+
+        What was delivered and then withdrawn without a trace gets its row too; it is not counted as ours.
+        """
 
     async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
         """Free each until its next attempt, fenced by its token; return how many still were ours."""

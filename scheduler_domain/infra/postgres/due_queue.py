@@ -8,9 +8,11 @@ import asyncpg
 
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
 from scheduler_domain.domain import lease
+from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.infra.postgres.statements import statement
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
+_Lease = tuple[UUID, int]
 
 
 class PostgresDueQueue:
@@ -42,8 +44,12 @@ class PostgresDueQueue:
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         plain = [item for item in ended if not _moves_schedule(item)]
         moving = [item for item in ended if _moves_schedule(item)]
-        count = len(await self._pool.fetch(statement("record_ended"), *_ended_columns(plain))) if plain else 0
-        return count + (await self._record_moving(moving) if moving else 0)
+        rows = await self._pool.fetch(statement("record_ended"), *_ended_columns(plain)) if plain else []
+        ours = _leases_of(rows) | (await self._record_moving(moving) if moving else set())
+        withdrawn = [item for item in ended if item.status == Status.COMPLETED and _lease_of(item) not in ours]
+        if withdrawn:
+            await self._pool.execute(statement("record_withdrawn"), *_withdrawn_columns(withdrawn))
+        return len(ours)
 
     async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
         columns = (
@@ -59,14 +65,13 @@ class PostgresDueQueue:
         )
         return len(await self._pool.fetch(statement("record_postponed"), *columns))
 
-    async def _record_moving(self, ended: Sequence[Ended]) -> int:
-        """Record ends that also move their schedule on; a lost lease moves nothing."""
+    async def _record_moving(self, ended: Sequence[Ended]) -> set[_Lease]:
+        """Record ends that also move their schedule on; a lost lease moves nothing. Returns the leases that held."""
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(statement("record_ended"), *_ended_columns(ended))
-            ours = {row[0] for row in rows}
-            mine = [item for item in ended if item.claimed.id in ours]
-            await _move_schedules(connection, mine)
-        return len(ours)
+            ours = _leases_of(rows)
+            await _move_schedules(connection, [item for item in ended if _lease_of(item) in ours])
+        return ours
 
 
 async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: Sequence[Ended]) -> None:
@@ -86,6 +91,14 @@ async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: S
 
 def _moves_schedule(item: Ended) -> bool:
     return item.claimed.is_last or item.disables or item.next_due_at is not None
+
+
+def _leases_of(rows: Sequence[asyncpg.Record]) -> set[_Lease]:
+    return {(row["id"], row["lease_token"]) for row in rows}
+
+
+def _lease_of(item: Ended) -> _Lease:
+    return item.claimed.id, item.claimed.lease_token
 
 
 def _schedules(ended: Sequence[Ended]) -> tuple[list[str], list[UUID]]:
@@ -112,5 +125,24 @@ def _ended_columns(ended: Sequence[Ended]) -> tuple[Sequence[object], ...]:
         [item.duration_ms for item in ended],
         [item.status_code for item in ended],
         [item.error for item in ended],
+        [item.response_excerpt for item in ended],
+    )
+
+
+def _withdrawn_columns(ended: Sequence[Ended]) -> tuple[Sequence[object], ...]:
+    claimed = [item.claimed for item in ended]
+    return (
+        [item.tenant_id for item in claimed],
+        [item.schedule_id for item in claimed],
+        [item.id for item in claimed],
+        [item.kind for item in claimed],
+        [item.revision for item in claimed],
+        [item.scheduled_for for item in claimed],
+        [item.due_at for item in claimed],
+        [item.attempt_count for item in ended],
+        [item.fired_at for item in ended],
+        [item.ended_at for item in ended],
+        [item.duration_ms for item in ended],
+        [item.status_code for item in ended],
         [item.response_excerpt for item in ended],
     )

@@ -1,6 +1,7 @@
 -- record_ended: move occurrences that ended from the queue to the ledger, fenced by their lease token.
 -- A row that was claimed again since, or withdrawn, does not match: its successor's word counts.
 -- ON CONFLICT DO NOTHING because an instant ends once, and one old row must not fail a whole batch.
+-- The token comes back too: a dispatcher that claimed a row anew before it could write may bring two outcomes of it.
 WITH outcome AS (
   SELECT * FROM unnest(
     $1::text[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[],
@@ -11,7 +12,7 @@ WITH outcome AS (
   DELETE FROM due_queue AS q USING outcome AS o
   WHERE q.tenant_id = o.tenant_id AND q.schedule_id = o.schedule_id AND q.id = o.id
     AND q.lease_token = o.lease_token
-  RETURNING q.tenant_id, q.schedule_id, q.id, q.kind, q.revision, q.scheduled_for, q.due_at, q.first_fired_at,
+  RETURNING q.lease_token, q.tenant_id, q.schedule_id, q.id, q.kind, q.revision, q.scheduled_for, q.due_at, q.first_fired_at,
             o.status, o.reason, o.attempt_count, o.fired_at, o.ended_at, o.duration_ms, o.status_code, o.error,
             o.response_excerpt
 ), written AS (
@@ -25,4 +26,4 @@ WITH outcome AS (
   FROM ended
   ON CONFLICT DO NOTHING
 )
-SELECT id FROM ended
+SELECT id, lease_token FROM ended

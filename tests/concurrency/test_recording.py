@@ -1,0 +1,76 @@
+"""Recording when something came between: two outcomes of one row, and rows that a change took away."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from scheduler_domain.application.ports.due_queue import Claimed, Ended
+from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
+from tests.support.stored import store_due, store_schedules
+from tests.support.waiting import eventually
+
+AHEAD = timedelta(seconds=1)
+SHORT_LEASE = timedelta(milliseconds=80)
+TENANT = "acme"
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    opened = await open_dispatch_pool(database, 2)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def queue(pool: asyncpg.Pool) -> PostgresDueQueue:
+    return PostgresDueQueue(pool, dispatcher_id=1, lease_length=SHORT_LEASE)
+
+
+def completed(claimed: Claimed, ended_at: datetime, next_due_at: datetime | None = None) -> Ended:
+    return Ended(claimed, "COMPLETED", None, 1, ended_at, ended_at, 3, "EVENT", next_due_at=next_due_at)
+
+
+async def claimed_once(connection: asyncpg.Connection, queue: PostgresDueQueue) -> Claimed:
+    await store_due(connection, TENANT, await store_schedules(connection, TENANT), datetime.now(UTC))
+    (claimed,) = await queue.claim(1, AHEAD, None)
+    return claimed
+
+
+async def test_of_two_outcomes_of_one_row_the_one_under_the_newer_lease_moves_the_chain(
+    connection: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    early, late = datetime.now(UTC), datetime.now(UTC) + timedelta(seconds=10)
+    before = await claimed_once(connection, queue)
+    (after,) = await eventually(lambda: queue.claim(1, AHEAD, None), within=5)
+    chain = timedelta(hours=1)
+    outcomes = [completed(before, early, early + chain), completed(after, late, late + chain)]
+    assert await queue.record_ended(outcomes) == 1
+    assert await connection.fetchval("SELECT ended_at FROM scheduler.ledger") == late
+    assert await connection.fetchval("SELECT next_fire_at FROM scheduler.schedule_cursor") == late + chain
+
+
+async def test_a_delivery_whose_row_was_withdrawn_without_a_trace_is_known_all_the_same(
+    connection: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    claimed = await claimed_once(connection, queue)
+    await connection.execute("DELETE FROM scheduler.due_queue")
+    assert await queue.record_ended([completed(claimed, datetime.now(UTC))]) == 0
+    row = await connection.fetchrow("SELECT id, schedule_id, status, scheduled_for FROM scheduler.ledger")
+    assert tuple(row) == (claimed.id, claimed.schedule_id, "COMPLETED", claimed.scheduled_for)
+
+
+async def test_a_late_outcome_of_a_row_that_another_holds_or_ended_changes_nothing(
+    connection: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    before = await claimed_once(connection, queue)
+    (after,) = await eventually(lambda: queue.claim(1, AHEAD, None), within=5)
+    late = completed(before, datetime.now(UTC))
+    assert await queue.record_ended([late]) == 0
+    assert await connection.fetchval("SELECT count(*) FROM scheduler.ledger") == 0
+    await queue.record_ended([completed(after, datetime.now(UTC))])
+    recorded = await connection.fetch("SELECT * FROM scheduler.ledger")
+    assert await queue.record_ended([late]) == 0
+    assert await connection.fetch("SELECT * FROM scheduler.ledger") == recorded
