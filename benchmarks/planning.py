@@ -24,6 +24,7 @@ from benchmarks.figures import Result, median, result
 from benchmarks.population import CREATED_AT, connect, definition, make_due, names, store
 from benchmarks.processor_time import ProcessorTime
 from benchmarks.stage import Stage, stage
+from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.planning import PlanningRule, first_cursor
@@ -31,6 +32,7 @@ from scheduler_domain.domain.schedule import CronTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.statements import statement
+from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 
@@ -66,8 +68,15 @@ async def _materialise(own: Stage) -> Result:
     connection = await connect(own.postgres_url)
     await _store_minutely(connection)
     pool = await open_dispatch_pool(own.postgres_url, 2, hash_joins=True)
+    clock = SystemClock()
     planner = MaterialiseOccurrences(
-        PostgresCursors(pool), Leading(), SystemClock(), PrometheusMeasurements(), UNTRACED, _LOOKAHEAD
+        PostgresCursors(pool),
+        Leading(),
+        clock,
+        PrometheusMeasurements(),
+        UNTRACED,
+        _LOOKAHEAD,
+        FollowTzdata(PostgresZoneMoves(pool, clock), clock),
     )
     spent = ProcessorTime({"python": [os.getpid()], "postgres": [own.servers.postgres.pid]})
     began, planned = time.perf_counter(), 0

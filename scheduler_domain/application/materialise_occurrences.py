@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.cursors import Cursors
 from scheduler_domain.application.ports.leadership import Leadership
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
+from scheduler_domain.application.ports.zone_moves import CursorKey
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.planning import MISFIRE_THRESHOLD, Cursor, Plan, plan
 from scheduler_domain.domain.triggers import TriggerError
@@ -32,6 +34,7 @@ class MaterialiseOccurrences:
         measurements: Measurements,
         tracer: Tracer,
         lookahead: timedelta,
+        follow: FollowTzdata,
     ) -> None:
         self._cursors = cursors
         self._leadership = leadership
@@ -39,10 +42,14 @@ class MaterialiseOccurrences:
         self._measurements = measurements
         self._tracer = tracer
         self._lookahead = lookahead
+        self._follow = follow
         self._tags = StartTags()
 
     async def step(self) -> bool:
         """Plan one batch of schedules if it is this process's turn; return whether more are waiting."""
+        if self._follow.is_overtaken:
+            self._measurements.leading(False)
+            return False
         async with self._leadership.turn() as is_leader:
             self._measurements.leading(is_leader)
             return await self.plan_due() if is_leader else False
@@ -63,11 +70,17 @@ class MaterialiseOccurrences:
 
     async def _plan_between(self, from_: datetime, until: datetime) -> int:
         cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
+        if await self._follow.follow([_key(cursor) for cursor in cursors if self._is_of_other_edition(cursor)]):
+            cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
         if cursors:
             with self._tracer.step("materialise") as step:
                 step.handled(len(cursors))
                 await self._plan_all(cursors)
         return len(cursors)
+
+    def _is_of_other_edition(self, cursor: Cursor) -> bool:
+        """Tell a cursor whose instant another edition of the tz database gave: it may be due at another one by now."""
+        return cursor.tzdata != self._follow.version and not cursor.rule.is_chained and not self._follow.is_overtaken
 
     async def _plan_all(self, cursors: Sequence[Cursor]) -> None:
         plans: list[Plan] = []
@@ -98,3 +111,7 @@ class MaterialiseOccurrences:
 
     async def _write(self, plans: Sequence[Plan]) -> None:
         self._measurements.materialised(await self._cursors.record_plans(plans))
+
+
+def _key(cursor: Cursor) -> CursorKey:
+    return CursorKey(cursor.tenant_id, cursor.schedule_id)

@@ -14,6 +14,7 @@ import asyncpg
 
 from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
+from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.leadership import Leadership
 from scheduler_domain.application.ports.tracing import Tracer
@@ -29,6 +30,7 @@ from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.notifications import listen
+from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
 from scheduler_domain.settings import Settings
@@ -53,6 +55,7 @@ class DispatcherParts:
     sends_in_flight: int
     listen: Callable[[Callable[[], None], Callable[[], None]], Coroutine[None, None, None]]
     keep_house: Callable[[], Awaitable[None]]
+    follow: FollowTzdata
 
 
 @asynccontextmanager
@@ -83,9 +86,16 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
         slots = settings.dispatcher.concurrency or _HTTP_SLOTS
         deliver = DeliverOccurrences(brokers, webhook, outcomes, clock, measurements, tracer, slots)
         claiming = asyncio.Lock()
+        follow = FollowTzdata(PostgresZoneMoves(planning_pool, clock), clock)
         yield DispatcherParts(
             materialise=MaterialiseOccurrences(
-                PostgresCursors(planning_pool), leadership, clock, measurements, tracer, settings.dispatcher.lookahead
+                PostgresCursors(planning_pool),
+                leadership,
+                clock,
+                measurements,
+                tracer,
+                settings.dispatcher.lookahead,
+                follow,
             ),
             claim=ClaimOccurrences(queue, brokers, clock, measurements, tracer, lease_length),
             deliver=deliver,
@@ -97,6 +107,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             sends_in_flight=SENDS_IN_FLIGHT,
             listen=lambda on_due, on_revoked: listen(postgres_url, on_due, on_revoked),
             keep_house=Housekeeping(planning_pool, clock, measurements).step,
+            follow=follow,
         )
 
 

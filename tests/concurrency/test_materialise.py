@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.fairness import StartTags
@@ -17,6 +18,7 @@ from scheduler_domain.domain.schedule import OneShotTrigger, RruleTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
+from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition, store_schedules
@@ -51,6 +53,7 @@ def planner(pool: asyncpg.Pool, leadership: object = None) -> MaterialiseOccurre
         PrometheusMeasurements(CollectorRegistry()),
         UNTRACED,
         WINDOW,
+        FollowTzdata(PostgresZoneMoves(pool, SystemClock()), SystemClock()),
     )
 
 

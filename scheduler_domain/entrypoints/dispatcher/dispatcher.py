@@ -21,6 +21,7 @@ CLAIM_POLL = 0.25
 PLAN_POLL = 1.0
 HEARTBEAT = 1.0
 HOUSEKEEPING = 5.0
+FOLLOW, FOLLOW_ON = 5.0, 0.1
 RECORDERS = 2
 GATHER = 0.004
 HELD_BACK_MOST = 20_000
@@ -79,6 +80,7 @@ class Dispatcher:
                 for _ in range(self._parts.sends_in_flight)
             ),
             keep_stepping("housekeeping", self._housekeeping_step, self._never, stop),
+            keep_stepping("tzdata", self._follow_step, self._never, stop),
         ]
 
     async def _drain(self) -> None:
@@ -141,3 +143,14 @@ class Dispatcher:
     async def _housekeeping_step(self) -> float:
         await self._parts.keep_house()
         return HOUSEKEEPING
+
+    async def _follow_step(self) -> float:
+        followed = await self._parts.follow.step()
+        if followed.cursor_count:
+            _log.info(
+                "tzdata.followed",
+                version=followed.version,
+                cursors=followed.cursor_count,
+                changes=followed.change_count,
+            )
+        return FOLLOW_ON if followed.goes_on else FOLLOW

@@ -18,10 +18,7 @@ class PostgresCursors:
 
     async def due_between(self, from_: datetime, until: datetime, limit: int) -> Sequence[Cursor]:
         rows = await self._pool.fetch(statement("cursors_due"), from_, until, limit)
-        return [
-            Cursor(tenant_id, schedule_id, revision, _decode_rule(rule), created_at, next_fire_at, *counters)
-            for tenant_id, schedule_id, revision, rule, created_at, next_fire_at, *counters in rows
-        ]
+        return [cursor_of(row) for row in rows]
 
     async def record_plans(self, plans: Sequence[Plan]) -> int:
         """See the port. A schedule that ends with nothing left to deliver is completed in the same transaction."""
@@ -30,6 +27,12 @@ class PostgresCursors:
 
     async def set_aside(self, cursor: Cursor, reason: str) -> None:
         await self._pool.execute(statement("disable_schedules"), [cursor.tenant_id], [cursor.schedule_id], [reason])
+
+
+def cursor_of(row: asyncpg.Record) -> Cursor:
+    """Return the cursor of a row whose columns stand in the order of its fields."""
+    tenant_id, schedule_id, revision, rule, *rest = row
+    return Cursor(tenant_id, schedule_id, revision, _decode_rule(rule), *rest)
 
 
 async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Sequence[Plan]) -> int:

@@ -35,6 +35,11 @@ CREATE TABLE tzdata_move (
 )
 """
 
+POLICY = """
+CREATE POLICY of_tenant ON tzdata_move TO scheduler_app
+USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()))
+"""
+
 UP = (
     "ALTER TABLE schedule_cursor ADD COLUMN next_order_ms bigint",
     "GRANT UPDATE (next_order_ms) ON schedule_cursor TO scheduler_dispatch",
@@ -45,8 +50,7 @@ UP = (
     "CREATE INDEX tzdata_move_moved_at ON tzdata_move (moved_at)",
     "ALTER TABLE tzdata_move ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE tzdata_move FORCE ROW LEVEL SECURITY",
-    "CREATE POLICY of_tenant ON tzdata_move TO scheduler_app"
-    " USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()))",
+    POLICY,
     "CREATE POLICY of_all ON tzdata_move TO scheduler_dispatch USING (true) WITH CHECK (true)",
     "GRANT SELECT ON tzdata_move TO scheduler_app",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON tzdata_move TO scheduler_dispatch",
