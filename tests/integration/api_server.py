@@ -13,6 +13,7 @@ import jwt
 import uvicorn
 
 from scheduler_domain.entrypoints.http_api.app import create_app
+from scheduler_domain.entrypoints.http_api.unreadable import ProblemProtocol
 from scheduler_domain.settings import Settings
 from tests.support.waiting import eventually
 
@@ -87,7 +88,7 @@ class _Server(uvicorn.Server):
 async def running_api(variables: Mapping[str, str]) -> AsyncIterator[RunningApi]:
     app = create_app(Settings.from_environment(variables))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(app, http=ProblemProtocol, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await eventually(lambda: server.started or serving.done(), within=10)

@@ -9,7 +9,13 @@ import pytest
 
 from tests.integration.api_server import CRON, EVENT, definition
 
-HTTP = {"kind": "HTTP", "http": {"url": "https://example.com/hook"}}
+
+def webhook(url: str) -> dict[str, Any]:
+    return {"kind": "HTTP", "http": {"url": url}}
+
+
+def queue(broker: str) -> dict[str, Any]:
+    return {"kind": "QUEUE", "queue": {"topic": "q", "broker": broker}}
 
 
 async def created(client: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
@@ -27,8 +33,8 @@ async def test_a_created_schedule_is_answered_whole_with_its_defaults(editor: ht
     assert list(schedule) == [
         "id", "tenantId", "key", "name", "description", "labels", "tz", "trigger", "target", "payload", "enabled",
         "startAt", "endAt", "maxRuns", "jitterSec", "exclude", "dst", "misfire", "overlap", "completion", "retry",
-        "timeoutSec", "priority", "state", "stateReason", "revision", "nextFireAt", "lastFireAt", "version", "createdAt",
-        "updatedAt", "createdBy",
+        "timeoutSec", "priority", "state", "stateReason", "revision", "nextFireAt", "lastFireAt", "version",
+        "createdAt", "updatedAt", "createdBy",
     ]  # fmt: skip
     assert schedule["tenantId"] == tenant
     assert schedule["createdBy"] == "ada"
@@ -112,12 +118,12 @@ async def test_a_schedule_created_disabled_is_paused_and_plans_nothing(
         ({"target": {"kind": "EVENT", "eventTopic": "a.>"}}, "/target/eventTopic", "invalid-topic"),
         ({"target": {"kind": "EVENT", "eventTopic": "$JS.API"}}, "/target/eventTopic", "invalid-topic"),
         ({"target": {"kind": "QUEUE", "queue": {"topic": "a..b"}}}, "/target/queue/topic", "invalid-topic"),
-        ({"target": {"kind": "QUEUE", "queue": {"topic": "q", "broker": "SQS"}}}, "/target/queue/broker", "broker-not-configured"),
-        ({"target": {"kind": "QUEUE", "queue": {"topic": "q", "broker": "KAFKA"}}}, "/target/queue/broker", "invalid-value"),
-        ({"target": {"kind": "HTTP", "http": {"url": "https://10.0.0.1/"}}}, "/target/http/url", "address-not-allowed"),
-        ({"target": {"kind": "HTTP", "http": {"url": "ftp://example.com/"}}}, "/target/http/url", None),
-        ({"target": {"kind": "HTTP", "http": {"url": "https://example.com/${key}"}}}, "/target/http/url", "place-outside-query"),
-        ({"target": {"kind": "HTTP", "http": {"url": "https://example.com/?a=${kex}"}}}, "/target/http/url", "unknown-place"),
+        ({"target": queue("SQS")}, "/target/queue/broker", "broker-not-configured"),
+        ({"target": queue("KAFKA")}, "/target/queue/broker", "invalid-value"),
+        ({"target": webhook("https://10.0.0.1/")}, "/target/http/url", "address-not-allowed"),
+        ({"target": webhook("ftp://example.com/")}, "/target/http/url", None),
+        ({"target": webhook("https://example.com/${key}")}, "/target/http/url", "place-outside-query"),
+        ({"target": webhook("https://example.com/?a=${kex}")}, "/target/http/url", "unknown-place"),
         ({"payload": {"a": ["x", "${nope}"]}}, "/payload/a/1", "unknown-place"),
         ({"payload": "a\u0000b"}, "/payload", "invalid-text"),
         ({"overlap": "SKIP"}, "/overlap", "not-yet-supported"),
@@ -326,7 +332,7 @@ async def test_every_trigger_goes_with_every_target(editor: httpx.AsyncClient) -
         {"type": "FIXED_DELAY", "delaySec": 3600},
         {"type": "ONE_SHOT", "startAt": "2030-01-01T09:00:00"},
     ]
-    targets = [EVENT, HTTP, {"kind": "QUEUE", "queue": {"topic": "my-queue"}}]
+    targets = [EVENT, webhook("https://example.com/hook"), {"kind": "QUEUE", "queue": {"topic": "my-queue"}}]
     for trigger in triggers:
         for target in targets:
             await created(editor, trigger=trigger, target=target)

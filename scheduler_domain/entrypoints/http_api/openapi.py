@@ -18,6 +18,7 @@ from scheduler_domain.entrypoints.http_api.problems import MEDIA_TYPE, STATUS_BY
 from scheduler_domain.entrypoints.http_api.schedules.payloads import After, Before
 
 _REFERENCE: Final = "#/components/schemas/{name}"
+_RESPONSE: Final = "#/components/responses/{name}"
 _ALWAYS: Final = ("method-not-allowed", "internal")
 _WITH_TOKEN: Final = ("invalid-request", "unauthenticated", "forbidden", "too-many-requests", "unavailable")
 _WITH_BODY: Final = ("payload-too-large", "unsupported-media-type")
@@ -69,6 +70,7 @@ def document_of(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(operation for _, operation in described),
+            "responses": _problems(operation for _, operation in described),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -116,15 +118,38 @@ def _body(operation: Operation) -> dict[str, Any]:
 
 def _responses(operation: Operation) -> dict[str, Any]:
     responses = {str(status): _reply(reply) for status, reply in operation.replies.items()}
-    codes = [*operation.problems, *_ALWAYS]
-    if not operation.is_public:
-        codes += _WITH_TOKEN
-    if operation.body is not None:
-        codes += _WITH_BODY
-    for status in sorted({STATUS_BY_CODE[code].value for code in codes}):
-        named = [code for code in STATUS_BY_CODE if code in codes and STATUS_BY_CODE[code] == status]
-        responses.setdefault(str(status), _problem(named))
+    for status, codes in _problem_codes(operation).items():
+        responses.setdefault(str(status), {"$ref": _RESPONSE.format(name=_problem_name(codes))})
     return dict(sorted(responses.items()))
+
+
+def _problem_codes(operation: Operation) -> dict[int, list[str]]:
+    """Return the codes that the operation can be refused with, by status."""
+    told = {*operation.problems, *_ALWAYS}
+    if not operation.is_public:
+        told.update(_WITH_TOKEN)
+    if operation.body is not None:
+        told.update(_WITH_BODY)
+    codes: dict[int, list[str]] = {}
+    for code, status in STATUS_BY_CODE.items():
+        if code in told:
+            codes.setdefault(status.value, []).append(code)
+    return codes
+
+
+def _problem_name(codes: list[str]) -> str:
+    return "Or".join("".join(word.capitalize() for word in code.split("-")) for code in codes)
+
+
+def _problems(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return every combination of problems that some operation answers under one status."""
+    combinations = {
+        _problem_name(codes): codes
+        for operation in operations
+        for status, codes in _problem_codes(operation).items()
+        if status not in operation.replies
+    }
+    return {name: _problem(codes) for name, codes in sorted(combinations.items())}
 
 
 def _reply(reply: Reply) -> dict[str, Any]:

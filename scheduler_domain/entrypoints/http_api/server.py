@@ -12,6 +12,7 @@ import uvicorn
 
 from scheduler_domain.domain.errors import ConfigurationError
 from scheduler_domain.entrypoints.http_api.app import create_app
+from scheduler_domain.entrypoints.http_api.unreadable import ProblemProtocol
 from scheduler_domain.settings import HttpSettings, Settings
 
 _DRAIN_SECONDS: Final = 25
@@ -27,7 +28,7 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         create_app(settings),
         loop="uvloop",
-        http="httptools",
+        http=ProblemProtocol,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from scheduler_domain.entrypoints.http_api.operations import Operation, Reply
+from scheduler_domain.entrypoints.http_api.operations import Operation, Parameter, Reply
 
 _TAG: Final = "Documents"
 
@@ -22,6 +22,7 @@ ASSET: Final = Operation(
     tag=_TAG,
     summary="A part of the page",
     is_public=True,
+    parameters=(Parameter("name", "path", "The file.", is_required=True),),
     replies={200: Reply("A script, a style or a picture.", {"type": "string"}, "application/octet-stream")},
     problems=("not-found",),
 )

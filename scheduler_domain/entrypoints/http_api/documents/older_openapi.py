@@ -11,7 +11,7 @@ def in_openapi_30(document: dict[str, Any]) -> dict[str, Any]:
     """Return the same API described in OpenAPI 3.0.3."""
     older: dict[str, Any] = _older(document)
     older["openapi"] = "3.0.3"
-    older["info"] = {name: value for name, value in older["info"].items() if name != "summary"}
+    older["info"]["license"].pop("identifier", None)
     return older
 
 
@@ -21,6 +21,8 @@ def _older(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     members = {name: _older(member) for name, member in value.items()}
+    if members.get("required") == []:
+        del members["required"]
     if "const" in members:
         members["enum"] = [members.pop("const")]
     if isinstance(members.get("examples"), list):

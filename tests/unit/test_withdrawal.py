@@ -1,0 +1,81 @@
+"""What leaves the queue with a change, and where it goes."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from scheduler_domain.domain.occurrence import OccurrenceKind
+from scheduler_domain.domain.withdrawal import Ending, QueuedOccurrence, withdraw, withdraw_nothing
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def row(
+    number: int = 1,
+    *,
+    kind: OccurrenceKind = OccurrenceKind.SCHEDULED,
+    scheduled: float = 10,
+    due: float | None = None,
+    leased: float | None = None,
+    tried: bool = False,
+) -> QueuedOccurrence:
+    """Return a row; instants in seconds from now, `leased` until then by dispatcher 7."""
+    return QueuedOccurrence(
+        UUID(int=number),
+        kind,
+        NOW + scheduled * SECOND,
+        NOW + (scheduled if due is None else due) * SECOND,
+        NOW - SECOND if leased is None else NOW + leased * SECOND,
+        None if leased is None else 7,
+        tried,
+    )
+
+
+STAYS, FORGOTTEN, CANCELLED = "stays", "forgotten", "cancelled"
+AHEAD = row(scheduled=10)
+HELD_AHEAD = row(scheduled=2, leased=15)
+OVERDUE = row(scheduled=-1)
+JITTERED = row(scheduled=-1, due=5)
+UNDER_WAY = row(scheduled=-1, leased=15)
+WAITING_TO_RETRY = row(scheduled=-60, tried=True)
+MANUAL = row(kind=OccurrenceKind.MANUAL, scheduled=-1)
+MANUAL_UNDER_WAY = row(kind=OccurrenceKind.MANUAL, scheduled=-1, leased=15)
+
+
+@pytest.mark.parametrize(
+    ("queued", "on_pause", "on_delete", "on_edit"),
+    [
+        (AHEAD, FORGOTTEN, FORGOTTEN, FORGOTTEN),
+        (HELD_AHEAD, FORGOTTEN, FORGOTTEN, FORGOTTEN),
+        (OVERDUE, CANCELLED, CANCELLED, CANCELLED),
+        (JITTERED, CANCELLED, CANCELLED, CANCELLED),
+        (UNDER_WAY, STAYS, STAYS, STAYS),
+        (WAITING_TO_RETRY, CANCELLED, CANCELLED, STAYS),
+        (MANUAL, STAYS, CANCELLED, STAYS),
+        (MANUAL_UNDER_WAY, STAYS, STAYS, STAYS),
+    ],
+)
+def test_where_a_row_goes(queued: QueuedOccurrence, on_pause: str, on_delete: str, on_edit: str) -> None:
+    for ending, wanted in ((Ending.PAUSED, on_pause), (Ending.DELETED, on_delete), (Ending.REPLANNED, on_edit)):
+        withdrawal = withdraw([queued], NOW, ending)
+        assert list(withdrawal.forgotten) == ([queued.id] if wanted == FORGOTTEN else []), ending
+        assert list(withdrawal.cancelled) == ([queued.id] if wanted == CANCELLED else []), ending
+
+
+def test_runs_are_returned_for_planned_occurrences_only() -> None:
+    rows = [row(1), row(2, scheduled=-1), row(3, kind=OccurrenceKind.MANUAL), row(4, scheduled=-1, leased=15)]
+    assert withdraw(rows, NOW, Ending.DELETED).returned_run_count == 2
+
+
+def test_every_holder_of_a_living_lease_has_to_let_go_until_the_last_lease_ends() -> None:
+    rows = [row(1, leased=5), row(2, leased=9), row(3), row(4, scheduled=-1, leased=3)]
+    for withdrawal in (withdraw(rows, NOW, Ending.PAUSED), withdraw_nothing(rows, NOW)):
+        assert withdrawal.holders == [7]
+        assert withdrawal.held_until == NOW + 9 * SECOND
+
+
+def test_nobody_has_to_let_go_of_what_nobody_holds() -> None:
+    withdrawal = withdraw([row(1), row(2, leased=-1)], NOW, Ending.PAUSED)
+    assert (withdrawal.holders, withdrawal.held_until) == ([], None)
