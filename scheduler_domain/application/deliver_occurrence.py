@@ -68,8 +68,20 @@ class DeliverOccurrences:
         return list(self._open.values())
 
     def hold(self, held: Iterable[HeldOccurrence]) -> None:
-        """Take claimed occurrences; each waits for its instant."""
-        for item in held:
+        """Take claimed occurrences; each waits for its instant.
+
+        Some are here already under an older lease: a schedule that is planned anew brings an occurrence back, perhaps
+        before the revocation of the old one was obeyed, and a lease may run out while the database cannot be told what
+        came of it. Of these, what was started is not started again, its outcome goes by the newer lease; and what was
+        not started is dropped for what was claimed now.
+        """
+        for item in self._outcomes.without_waiting(held):
+            older = self._open.get(item.claimed.id)
+            if older is not None and older.stage is Stage.STARTED:
+                older.claimed = item.claimed
+                continue
+            if older is not None:
+                self.let_go((older,))
             self._open[item.claimed.id] = item
             heapq.heappush(self._waiting, (item.fire_at, next(self._order), item))
 
@@ -101,7 +113,7 @@ class DeliverOccurrences:
         dropped = [item for item in chosen if item.stage is Stage.HELD]
         for item in dropped:
             item.stage = Stage.DROPPED
-            self._open.pop(item.claimed.id, None)
+            self._close(item)
         return dropped
 
     async def finish(self) -> None:
@@ -125,11 +137,16 @@ class DeliverOccurrences:
                 continue
             if item.lease_ends <= now:
                 item.stage = Stage.DROPPED
-                self._open.pop(item.claimed.id, None)
+                self._close(item)
                 continue
             item.stage = Stage.STARTED
             started.append(item)
         return started
+
+    def _close(self, item: HeldOccurrence) -> None:
+        """Take it off our hands; a newer lease of the same occurrence stays."""
+        if self._open.get(item.claimed.id) is item:
+            del self._open[item.claimed.id]
 
     async def _deliver_batch(self, sender: BrokerSender, batch: Sequence[HeldOccurrence]) -> None:
         fired_at = self._clock.now()
@@ -152,7 +169,7 @@ class DeliverOccurrences:
     ) -> None:
         self._outcomes.add(batch, outcomes, fired_at.astimezone(UTC), seconds)
         for item in batch:
-            self._open.pop(item.claimed.id, None)
+            self._close(item)
         if self._tracer.listens:
             self._tracer.attempts(
                 [_traced(item, outcome, fired_at, seconds) for item, outcome in zip(batch, outcomes, strict=True)]

@@ -7,12 +7,15 @@ kept and tried again; the fence decides whether it still counts.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
+from typing import TypeVar, assert_never
+from uuid import UUID
+
+from msgspec.structs import replace
 
 from scheduler_domain.application.held_occurrence import HeldOccurrence, next_due_at
-from scheduler_domain.application.ports.due_queue import DueQueue, Ended, Postponed
+from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended, Postponed
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.occurrence import Status
@@ -21,6 +24,7 @@ from scheduler_domain.domain.retry import next_attempt_at
 from scheduler_domain.domain.target import target_kind
 
 ROWS_PER_WRITE = 1_000
+Waiting = TypeVar("Waiting", Ended, Postponed)
 _SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 
 
@@ -59,6 +63,18 @@ class RecordOutcomes:
         if ended:
             self._is_available.set()
 
+    def without_waiting(self, held: Iterable[HeldOccurrence]) -> list[HeldOccurrence]:
+        """Return what has no attempt's outcome waiting here; such outcomes take over the newer lease and are written.
+
+        Only a lease that is not the first can be of an occurrence that was in our hands before.
+        """
+        held = list(held)
+        again = {item.claimed.id: item.claimed for item in held if item.claimed.lease_token > 1}
+        if not again or not self.open_count:
+            return held
+        known = _renewed(self._ended, again) | _renewed(self._postponed, again)
+        return [item for item in held if item.claimed.id not in known]
+
     async def available(self) -> None:
         """Wait until there is something to write."""
         await self._is_available.wait()
@@ -93,6 +109,17 @@ class RecordOutcomes:
         counts = Counter((item.status, item.target_kind, item.claimed.kind) for item in ended)
         for (status, target, kind), count in counts.items():
             self._measurements.ended(status, target, kind, count)
+
+
+def _renewed(waiting: list[Waiting], leases: Mapping[UUID, Claimed]) -> set[UUID]:
+    """Put outcomes of attempts under newer leases, in place; return their occurrences."""
+    renewed: set[UUID] = set()
+    for position, outcome in enumerate(waiting):
+        lease = leases.get(outcome.claimed.id)
+        if lease is not None and outcome.fired_at is not None:
+            waiting[position] = replace(outcome, claimed=lease)
+            renewed.add(lease.id)
+    return renewed
 
 
 def decide(

@@ -1,0 +1,179 @@
+"""An occurrence that is claimed again while an older lease of it is in the same dispatcher's hands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
+from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence
+from scheduler_domain.application.ports.delivery import Delivery
+from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
+from scheduler_domain.application.ports.tracing import UNTRACED
+from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
+from scheduler_domain.domain.schedule import CronTrigger
+from scheduler_domain.domain.target import EventTarget
+from scheduler_domain.infra.system_clock import SystemClock
+from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+
+DUE = datetime(2026, 11, 22, 9, tzinfo=UTC)
+OCCURRENCE = UUID(int=2)
+FOR_LONG = SystemClock().monotonic() + 3_600
+
+
+class Queue:
+    """A due queue that is away until told otherwise, and keeps what was recorded."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.ended: list[Ended] = []
+        self.postponed: list[Postponed] = []
+
+    async def record_ended(self, ended: Sequence[Ended]) -> int:
+        if self.is_away:
+            raise ConnectionError
+        self.ended += ended
+        return len(ended)
+
+    async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
+        self.postponed += postponed
+        return len(postponed)
+
+    async def claim(self, *_: object) -> Sequence[Claimed]:
+        raise NotImplementedError
+
+    async def renew(self, _: Sequence[Claimed]) -> set[UUID]:
+        raise NotImplementedError
+
+    async def release(self, _: Sequence[Claimed]) -> None:
+        raise NotImplementedError
+
+
+class Broker:
+    """A broker that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.sent: list[object] = []
+        self.may_answer = asyncio.Event()
+        self.outcome: Outcome = Delivered()
+
+    def prepare(self, delivery: Delivery) -> object:
+        return delivery
+
+    async def send(self, messages: Sequence[object], _: bytes) -> Sequence[Outcome]:
+        self.sent += messages
+        await self.may_answer.wait()
+        return [self.outcome] * len(messages)
+
+
+class Webhook:
+    async def send(self, message: object, fired_at: bytes) -> Outcome:
+        raise NotImplementedError
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[Broker]:
+    made = Broker()
+    made.may_answer.set()
+    yield made
+    made.may_answer.set()
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+@pytest.fixture
+def outcomes(queue: Queue) -> RecordOutcomes:
+    return RecordOutcomes(queue, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
+
+
+@pytest.fixture
+def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
+    measurements = PrometheusMeasurements(CollectorRegistry())
+    return DeliverOccurrences(
+        {"NATS": broker}, Webhook(), outcomes, SystemClock(), measurements, UNTRACED, http_slots=1
+    )
+
+
+def held(lease_token: int, message: str) -> HeldOccurrence:
+    claimed = Claimed(
+        *("acme", UUID(int=1), OCCURRENCE, "SCHEDULED", 1, DUE, DUE, DUE, lease_token, 0, False, False, 1, "ACTIVE"),
+        None,
+    )
+    terms = DeliveryTerms("n", CronTrigger("* * * * *"), EventTarget("t"))
+    return HeldOccurrence(claimed, terms, message, "NATS", fire_at=0.0, lease_ends=FOR_LONG)
+
+
+async def test_what_was_not_started_is_dropped_for_what_was_claimed_now(
+    deliver: DeliverOccurrences, broker: Broker
+) -> None:
+    deliver.hold([held(1, "as it was")])
+    deliver.hold([held(2, "as it is")])
+    deliver.start_due()
+    await deliver.broker_step("NATS")
+    assert broker.sent == ["as it is"]
+
+
+async def test_a_revocation_reaches_an_occurrence_however_often_it_was_claimed(
+    deliver: DeliverOccurrences, broker: Broker
+) -> None:
+    deliver.hold([held(1, "as it was")])
+    deliver.hold([held(2, "as it is")])
+    deliver.let_go(deliver.open())
+    deliver.start_due()
+    assert deliver.open_count == 0
+    assert broker.sent == []
+
+
+async def test_what_was_started_is_not_started_again_and_its_outcome_goes_by_the_newer_lease(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue
+) -> None:
+    broker.may_answer.clear()
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    under_way = asyncio.create_task(deliver.broker_step("NATS"))
+    await asyncio.sleep(0)
+    deliver.hold([held(2, "second")])
+    broker.may_answer.set()
+    await under_way
+    deliver.start_due()
+    await outcomes.step()
+    assert broker.sent == ["first"]
+    assert [item.claimed.lease_token for item in queue.ended] == [2]
+    assert deliver.open_count == 0
+
+
+async def test_an_outcome_that_could_not_be_written_is_written_under_the_newer_lease_instead_of_a_second_delivery(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue
+) -> None:
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    await deliver.broker_step("NATS")
+    queue.is_away = True
+    with pytest.raises(ConnectionError):
+        await outcomes.step()
+    queue.is_away = False
+    deliver.hold([held(2, "second")])
+    await outcomes.step()
+    assert [item.claimed.lease_token for item in queue.ended] == [2]
+    assert broker.sent == ["first"]
+    assert deliver.open_count == 0
+
+
+async def test_a_failed_attempt_that_could_not_be_written_is_not_repeated_at_once(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue
+) -> None:
+    broker.outcome = Unreachable("no answer")
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    await deliver.broker_step("NATS")
+    deliver.hold([held(2, "second")])
+    await outcomes.step()
+    assert [item.claimed.lease_token for item in queue.postponed] == [2]
+    assert deliver.open_count == 0
