@@ -7,11 +7,12 @@ the weekend) and meets whatever the rule itself has there: two at the same local
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import lru_cache
 from itertools import takewhile
-from typing import Protocol
+from operator import itemgetter
+from typing import NamedTuple, Protocol
 
 from scheduler_domain.domain.triggers.errors import TriggerError
 from scheduler_domain.domain.triggers.local_time import DAY, day_number
@@ -27,6 +28,9 @@ _LONGEST_EXCLUDED_RUN = 50 * 366
 """Days after which a rule all of whose occurrences are excluded is taken to have ended."""
 _MOST_EXCLUDED_DAYS = 3_000
 """The same, as a number of excluded occurrences' days: it bounds the search through a dense rule."""
+
+_LONGEST_JUMP = DAY // 4
+_FEW_SLOTS = 16
 
 _WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 _REGION = re.compile(r"[A-Z0-9]{1,8}", re.ASCII)
@@ -223,6 +227,13 @@ class Excluding:
 
     def walk(self, low: int) -> Iterator[int]:
         """Yield each remaining slot that is not before `low`, ascending."""
+        return (slot for slot, _ in self.with_origins(low))
+
+    def with_origins(self, low: int) -> Iterator[tuple[int, int]]:
+        """Yield (slot, the slot that the rule itself names) as `walk` does.
+
+        Where several meet, the one that stays on its own day gives the name, else the earliest.
+        """
         first = self._dates.day_of(low)
         if self._days.roll == "NEXT":
             earliest = first - FARTHEST_ROLL
@@ -230,57 +241,64 @@ class Excluding:
                 first -= 1
         last = low - 1
         for landing, days in self._landings(self._dates.start_of(first)):
-            for slot in heapq.merge(*(self._landed(day, landing, low) for day in days)):
+            days.sort(key=lambda day: day.number != landing)
+            for slot, origin in heapq.merge(*(self._landed(day, landing, low) for day in days), key=itemgetter(0)):
                 if slot > last:
-                    yield slot
+                    yield slot, origin
                     last = slot
 
-    def origin(self, slot: int) -> int:
-        """Return the slot that the rule itself names: the same one, or the earliest that was moved here."""
-        day = self._dates.day_of(slot)
-        if self._days.reason(day) is None and self._names(slot):
-            return slot
-        step = -1 if self._days.roll == "NEXT" else 1
-        origin = slot
-        for away in range(step, step * (FARTHEST_ROLL + 1), step):
-            candidate = self._dates.moved(slot, away)
-            if self._days.landing(day + away) == day and self._names(candidate):
-                if step > 0:
-                    return candidate
-                origin = candidate
-        return origin
-
-    def _names(self, slot: int) -> bool:
-        return next(self._slots.walk(slot), None) == slot
-
-    def _landings(self, low: int) -> Iterator[tuple[int, list[int]]]:
+    def _landings(self, low: int) -> Iterator[tuple[int, list["_Day"]]]:
         """Yield each day on which something takes place, with the days whose slots take place there, ascending."""
-        waiting: dict[int, list[int]] = {}
-        excluded_days = 0
-        last_kept = self._dates.day_of(low)
-        while excluded_days < _MOST_EXCLUDED_DAYS:
-            slot = next(self._slots.walk(low), None)
-            if slot is None:
-                break
-            day = self._dates.day_of(slot)
-            low = self._dates.start_of(day + 1)
-            final = self._days.earliest_landing_from(day)
+        waiting: dict[int, list[_Day]] = {}
+        excluded_days, last_kept = 0, self._dates.day_of(low)
+        for day in self._days_with_slots(low):
+            final = self._days.earliest_landing_from(day.number)
             for landing in sorted(landing for landing in waiting if landing < final):
                 yield landing, waiting.pop(landing)
-            there = self._days.landing(day)
+            there = self._days.landing(day.number)
             if there is not None:
                 waiting.setdefault(there, []).append(day)
-                excluded_days, last_kept = 0, day
-            elif day - last_kept > _LONGEST_EXCLUDED_RUN:
+                excluded_days, last_kept = 0, day.number
+                continue
+            excluded_days += 1
+            if excluded_days > _MOST_EXCLUDED_DAYS or day.number - last_kept > _LONGEST_EXCLUDED_RUN:
                 break
-            else:
-                excluded_days += 1
         yield from sorted(waiting.items())
 
-    def _landed(self, day: int, landing: int, low: int) -> Iterator[int]:
-        start, end = self._dates.start_of(day), self._dates.start_of(day + 1)
-        slots = takewhile(end.__gt__, self._slots.walk(max(start, low) if landing == day else start))
-        return slots if landing == day else (self._dates.moved(slot, landing - day) for slot in slots)
+    def _days_with_slots(self, low: int) -> Iterator["_Day"]:
+        source = self._slots.walk(low)
+        slot = next(source, None)
+        while slot is not None:
+            day = self._dates.day_of(slot)
+            end = self._dates.start_of(day + 1)
+            slots = [slot]
+            while (slot := next(source, None)) is not None and slot < end and len(slots) < _FEW_SLOTS:
+                slots.append(slot)
+            if slot is None or slot >= end:
+                yield _Day(day, slots)
+            else:
+                yield _Day(day, None)
+                source = self._slots.walk(end)
+                slot = next(source, None)
+
+    def _landed(self, day: "_Day", landing: int, low: int) -> Iterator[tuple[int, int]]:
+        dates, away = self._dates, landing - day.number
+        slots: Iterable[int]
+        if day.slots is not None:
+            slots = day.slots
+        else:
+            # clocks may differ by a jump between the two days; what comes too early is dropped by the caller
+            earliest = dates.moved(low, -away) - _LONGEST_JUMP if away else low
+            source = self._slots.walk(max(dates.start_of(day.number), earliest))
+            slots = takewhile(dates.start_of(day.number + 1).__gt__, source)
+        return ((dates.moved(slot, away), slot) for slot in slots) if away else ((slot, slot) for slot in slots)
+
+
+class _Day(NamedTuple):
+    """A day with slots: all of them where they are few, else None."""
+
+    number: int
+    slots: list[int] | None
 
 
 class OnlyExcluded:

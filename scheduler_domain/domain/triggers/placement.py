@@ -66,10 +66,9 @@ class Placement:
 
     def _on_wall(self, slots: Slots, gap: str, fold: str) -> Timeline:
         kept = self._without_excluded(slots, WallDates())
-        timeline = WallClock(kept, self.zone, gap, fold)
         if isinstance(kept, Excluding) and self._excluded is not None and self._excluded.roll != "SKIP":
-            return _NamedByOrigin(timeline, kept)
-        return timeline
+            return _NamedByOrigin(kept, self.zone, DstPolicy(gap, fold))
+        return WallClock(kept, self.zone, gap, fold)
 
     def _without_excluded(self, slots: Slots, dates: Dates) -> Slots:
         if self._excluded is None:
@@ -91,18 +90,37 @@ class _NamedByOrigin:
     So lifting a holiday after its occurrence took place elsewhere makes no second one.
     """
 
-    __slots__ = ("_excluding", "_timeline")
+    __slots__ = ("_dst", "_excluding", "_zone")
 
-    def __init__(self, timeline: Timeline, excluding: Excluding) -> None:
-        self._timeline = timeline
+    def __init__(self, excluding: Excluding, zone: Zone, dst: DstPolicy) -> None:
         self._excluding = excluding
+        self._zone = zone
+        self._dst = dst
 
     def walk(self, low: int) -> Iterator[Due]:
         """Yield each instant that is not before the UTC second `low`, ascending, no UTC second twice."""
-        for due in self._timeline.walk(low):
+        noting = _NotingOrigins(self._excluding)
+        for due in WallClock(noting, self._zone, self._dst.gap, self._dst.fold).walk(low):
             utc, slot, kind = due
-            origin = self._excluding.origin(slot)
-            if origin == slot:
+            origin = noting.origins.get(slot)
+            if origin is None:
                 yield due
             else:
                 yield utc, origin, MOVED_SECOND_PASS if kind == SECOND_PASS else MOVED
+
+
+class _NotingOrigins:
+    """The slots of one walk, and where those that moved come from."""
+
+    __slots__ = ("_excluding", "origins")
+
+    def __init__(self, excluding: Excluding) -> None:
+        self._excluding = excluding
+        self.origins: dict[int, int] = {}
+
+    def walk(self, low: int) -> Iterator[int]:
+        """Yield each slot that is not before `low`, ascending."""
+        for slot, origin in self._excluding.with_origins(low):
+            if origin != slot:
+                self.origins[slot] = origin
+            yield slot

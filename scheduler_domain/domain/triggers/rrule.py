@@ -1,9 +1,10 @@
 """From checked RFC 5545 parts to walkers: which local times a rule names, from its anchor to its COUNT or UNTIL."""
 
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import chain, compress, dropwhile, islice
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, reduce
+from itertools import chain, compress, dropwhile, islice, takewhile, tee
 from math import gcd
+from operator import or_
 from typing import NamedTuple
 
 from scheduler_domain.domain.triggers.cron import MOST_TIMES_A_DAY
@@ -114,17 +115,14 @@ class SteppedSlots:
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
         low = max(low, self.first)
-        return dropwhile(low.__gt__, chain.from_iterable(self._by_day(low)))
+        return dropwhile(low.__gt__, self._by_slot(low))
 
     def nth(self, count: int) -> int | None:
         """Return the slot that is the `count`-th from the first on, counting a day at a time."""
-        first_day = self.first // DAY
-        year = year_of(first_day)
-        matches = self._days.mask(year) >> (first_day - YEAR_START[year]) & 1
-        remaining = count + (sum(1 for slot in self._on(first_day) if slot < self.first) if matches else 0)
+        remaining = count + sum(1 for _ in takewhile(self.first.__gt__, self._by_slot(self.first)))
         per_unit, count_at = len(self._offsets), self._table.count
-        for day, remainder in self._days_in_phase(self.first):
-            found = per_unit * count_at(remainder)
+        for day in self._days_in_phase(self.first):
+            found = per_unit * count_at(self._remainder(day))
             if found >= remaining:
                 return self._on(day)[remaining - 1]
             remaining -= found
@@ -134,42 +132,46 @@ class SteppedSlots:
     def _table(self) -> "_UnitsInPhase":
         return _units_in_phase(self._clock, self._interval)
 
+    def _remainder(self, day: int) -> int:
+        return (self._phase - day * (DAY // self._unit)) % self._interval
+
     def _is_reachable(self) -> bool:
         """Tell whether any wanted unit of a day is ever in phase: steps and days share a greatest common divisor."""
         common = gcd(self._interval, DAY // self._unit)
         return any(_wanted_units(*self._clock)[self._phase % common :: common])
 
-    def _days_in_phase(self, low: int) -> Iterator[tuple[int, int]]:
-        """Yield each matching day that has a unit in phase, with the first such unit."""
+    def _days_in_phase(self, low: int) -> Iterator[int]:
+        """Yield each matching day that has a wanted unit in phase."""
         size, interval, phase = DAY // self._unit, self._interval, self._phase
+        used = self._table.used
         if not self._offsets:
-            return
-        if interval < 4 * size:
-            for day in walk_days(self._days, low // DAY, self._horizon):
-                remainder = (phase - day * size) % interval
-                if remainder < size:
-                    yield day, remainder
-            return
+            return iter(())
+        if used is None:
+            return self._distant_days(low)
+        # a loop over every day of fifty years, so all of it in C
+        days, again = tee(walk_days(self._days, low // DAY, self._horizon))
+        remainders = map(interval.__rmod__, map(phase.__sub__, map(size.__mul__, again)))
+        return compress(days, map(used.__getitem__, remainders))
+
+    def _distant_days(self, low: int) -> Iterator[int]:
+        """Yield the days that an interval of several days leads to, matching ones only."""
+        size = DAY // self._unit
         day = max(low // DAY, YEAR_START[1])
         last = min(day + 366 * self._horizon, LAST_DAY)
-        while (day := day + (phase - day * size) % interval // size) <= last:
+        while (day := day + self._remainder(day) // size) <= last:
             year = year_of(day)
             if self._days.mask(year) >> (day - YEAR_START[year]) & 1:
-                yield day, (phase - day * size) % interval
+                yield day
                 last = min(day + 366 * self._horizon, LAST_DAY)
             day += 1
 
-    def _by_day(self, low: int) -> Iterator[Iterator[int]]:
-        units_at, unit, offsets = self._table.at, self._unit, self._offsets
-        for day, remainder in self._days_in_phase(low):
-            units = units_at(remainder)
-            if units:
-                midnight = DAY * day
-                yield (midnight + unit * each + offset for each in units for offset in offsets)
+    def _by_slot(self, low: int) -> Iterator[int]:
+        """Yield the slots from the day of `low` on."""
+        return chain.from_iterable(map(self._on, self._days_in_phase(low)))
 
-    def _on(self, day: int) -> list[int]:
-        """Return the slots of one day, whether it matches or not."""
-        remainder = (self._phase - day * (DAY // self._unit)) % self._interval
+    def _on(self, day: int) -> Sequence[int]:
+        """Return the slots of one day."""
+        remainder = self._remainder(day)
         units = self._table.at(remainder) if remainder < DAY // self._unit else ()
         return [DAY * day + self._unit * each + offset for each in units for offset in self._offsets]
 
@@ -183,12 +185,15 @@ class _UnitsInPhase:
 
     _FEW = 5_000
     _SHORT = 100
+    _FAR = 4
+    """Days that an interval spans at least where it is quicker to go from one day in phase to the next."""
 
     def __init__(self, clock: _Clock, interval: int) -> None:
         self._wanted = _wanted_units(*clock)
         self._interval = interval
         remembers = len(self._wanted) > self._SHORT * interval and sum(self._wanted) <= self._FEW
         self._known: dict[int, tuple[int, ...]] | None = {} if remembers else None
+        self.used = self._used_remainders() if interval < self._FAR * len(self._wanted) else None
 
     def at(self, remainder: int) -> tuple[int, ...]:
         """Return the wanted units that leave a remainder by the interval, ascending."""
@@ -204,6 +209,12 @@ class _UnitsInPhase:
         return (
             len(self.at(remainder)) if self._known is not None else self._wanted[remainder :: self._interval].count(1)
         )
+
+    def _used_remainders(self) -> bytes:
+        """Return a byte for each remainder: not zero where any wanted unit leaves it."""
+        wanted, interval = self._wanted, self._interval
+        parts = (wanted[at : at + interval] for at in range(0, len(wanted), interval))
+        return reduce(or_, (int.from_bytes(part, "little") for part in parts)).to_bytes(interval, "little")
 
     def _find(self, remainder: int) -> tuple[int, ...]:
         wanted, interval = self._wanted, self._interval

@@ -95,11 +95,14 @@ class PositionSlots:
     def walk(self, low: int) -> Iterator[int]:
         """Yield each slot that is not before `low`, ascending."""
         low = max(low, self.first)
-        # the period of the first day may have begun in the year before
-        year = max(1, years.year_of(min(max(low // DAY, YEAR_START[1]), LAST_DAY)) - 1)
+        first_day = min(max(low // DAY, YEAR_START[1] + 7), LAST_DAY)
+        # the period of a day in early January may have begun in the year before
+        year = years.year_of(first_day - 7)
         last = year + self._horizon
         while year <= min(last, LAST_YEAR):
             for begin, mask in self._periods.of_year(year):
+                if begin + mask.bit_length() <= first_day:
+                    continue
                 for slot in self._since(low, begin, mask):
                     yield slot
                     low, last = slot + 1, year + self._horizon

@@ -422,9 +422,10 @@ def rrule_instants(
     """Return every instant of a recurrence within a window of instants (first one excluded)."""
     rule = Recurrence(parse_parts(text), dtstart)
     tz, found = zone(tz_name), Instants()
-    reach = MARGIN if policies.roll == "SKIP" else FARTHEST_ROLL * DAY + MARGIN
-    end = wall(window[1], tz) + reach
     sub_daily = rule.frequency in FREQUENCIES[4:]
+    # a later local time lies in the window only in a fold, and no fold since 1970 is longer than three hours
+    reach = timedelta(hours=4) if policies.roll == "SKIP" else FARTHEST_ROLL * DAY + MARGIN
+    end = wall(window[1], tz) + reach
     if sub_daily and not any(name.startswith("BY") for name in rule.parts):
         elapsed_instants(rule, tz, policies, window, found, removed)
     else:
