@@ -52,7 +52,7 @@ class Verdict(Struct, frozen=True):
 
 
 async def run(seed: int, seconds: float, say: Callable[[str], None], logs: Path | None = None) -> Verdict:
-    """Run for `seconds` of faults and as long as the rest takes, a minute or two; keep logs and history in `logs`, if named."""
+    """Run for `seconds` of faults and as long as the rest takes, a minute or two; `logs` keeps logs and history."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         async with open_stage(logs or Path(folder)) as stage:
             workload = Workload(stage, seed)

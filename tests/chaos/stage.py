@@ -23,6 +23,7 @@ from tests.support.processes import Processes, RunningProcess
 
 TENANTS = ("chaos-a", "chaos-b")
 _ISSUER = "chaos"
+_LOOKAHEAD_SECONDS = 10  # close to the instants, so that a planner that is held up shows
 _API_STARTS_WITHIN = 60.0
 _DRAINS_WITHIN = 30.0
 _LOOK_EVERY = 0.1
@@ -141,6 +142,7 @@ class Stage:
             "POSTGRES_URL": urls.postgres_url,
             "NATS_URL": urls.nats_url,
             "REDIS_URL": urls.redis_url,
+            "DISPATCHER_LOOKAHEAD_SEC": str(_LOOKAHEAD_SECONDS),
             "JWT_SECRET": self._secret,
             "JWT_ISSUER": _ISSUER,
             "JWT_AUDIENCE": _ISSUER,
