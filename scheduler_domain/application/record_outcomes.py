@@ -37,11 +37,12 @@ class RecordOutcomes:
         self._tracer = tracer
         self._ended: list[Ended] = []
         self._postponed: list[Postponed] = []
+        self._being_written_count = 0
         self._is_available = asyncio.Event()
 
     @property
     def open_count(self) -> int:
-        return len(self._ended) + len(self._postponed)
+        return len(self._ended) + len(self._postponed) + self._being_written_count
 
     def add(
         self, held: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float
@@ -84,6 +85,8 @@ class RecordOutcomes:
         written: list[Ended] = []
         ended, self._ended = self._ended[:ROWS_PER_WRITE], self._ended[ROWS_PER_WRITE:]
         postponed, self._postponed = self._postponed[:ROWS_PER_WRITE], self._postponed[ROWS_PER_WRITE:]
+        taken = len(ended) + len(postponed)
+        self._being_written_count += taken
         try:
             with self._tracer.step("record") as traced:
                 traced.handled(len(ended) + len(postponed))
@@ -97,7 +100,8 @@ class RecordOutcomes:
         finally:
             self._ended[:0] = ended
             self._postponed[:0] = postponed
-            if not self.open_count:
+            self._being_written_count -= taken
+            if not self._ended and not self._postponed:
                 self._is_available.clear()
         return written
 

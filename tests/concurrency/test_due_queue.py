@@ -264,6 +264,28 @@ async def test_outcomes_are_kept_while_the_database_is_away_and_written_once_it_
     assert [row["status"] for row in await ledger(connection)] == ["COMPLETED"]
 
 
+async def test_an_outcome_counts_as_open_until_it_is_written(
+    connection: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    """A drain that looked away while a write was under way would end the process before it."""
+    await due_now(connection)
+    [claimed] = await queue.claim(1, AHEAD, None)
+    outcomes = RecordOutcomes(queue, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
+    outcomes.add_ended([completed(claimed)])
+    async with connection.transaction():
+        await connection.execute("SELECT 1 FROM due_queue FOR UPDATE")
+        writing = asyncio.create_task(outcomes.step())
+        await eventually(lambda: _waits_for_a_lock(connection), within=5)
+        assert outcomes.open_count == 1
+    await writing
+    assert outcomes.open_count == 0
+
+
+async def _waits_for_a_lock(connection: asyncpg.Connection) -> bool:
+    waiting: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    return waiting
+
+
 async def _written(outcomes: RecordOutcomes) -> bool:
     try:
         return bool(await outcomes.step())
