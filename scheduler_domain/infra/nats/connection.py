@@ -171,7 +171,8 @@ class NatsConnection:
 
     async def _lost(self) -> None:
         self._ready.clear()
-        _log.warning("nats_connection_lost")
+        if self._is_open:
+            _log.warning("nats_connection_lost")
         self._on_lost()
 
     async def _note_error(self, error: Exception) -> None:
