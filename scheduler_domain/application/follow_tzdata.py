@@ -23,8 +23,9 @@ from scheduler_domain.domain.triggers import TriggerError, tzdata_version
 from scheduler_domain.domain.zone_move import Candidate, PlannedAhead, ZoneMove, candidates, left_alone, moved
 
 HELD_AT_ONCE: Final = 200
-WALK_EVERY: Final = 600.0
-"""Seconds from the end of a walk to the next: an API of an older release may have stored schedules meanwhile."""
+PAUSES: Final = (60.0,) * 10 + (3_600.0,)
+"""Seconds from the end of each walk to the next, the last for ever: an API of an older release, which lives on for a
+while beside a newer one, may have stored schedules meanwhile."""
 _LONGEST_SLICE_SECONDS = 0.002  # following shares the loop with firing, which promises milliseconds
 
 
@@ -48,6 +49,7 @@ class FollowTzdata:
         self._leading = self._version
         self._after: CursorKey | None = None
         self._walk_at = 0.0
+        self._walk_count = 0
 
     @property
     def version(self) -> str:
@@ -67,7 +69,8 @@ class FollowTzdata:
         followed = await self._followed(visit.of_other_edition)
         self._after = visit.reached
         if visit.reached is None:
-            self._walk_at = self._clock.monotonic() + WALK_EVERY
+            self._walk_at = self._clock.monotonic() + PAUSES[min(self._walk_count, len(PAUSES) - 1)]
+            self._walk_count += 1
         return replace(followed, goes_on=visit.reached is not None)
 
     async def follow(self, keys: Sequence[CursorKey]) -> int:

@@ -1,7 +1,8 @@
 """What a look at a server finds; judged by application/examine_installation.py."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -37,6 +38,30 @@ class CacheFacts(Struct, frozen=True):
 
     name: str
     version: str
+
+
+class TzdataMove(Struct, frozen=True):
+    """An occurrence that an edition of the tz database moved; no `was_at`: it is new; no `is_at`: it is gone.
+
+    `name` is the schedule's, None where the schedule is gone as well.
+    """
+
+    tenant_id: str
+    schedule_id: UUID
+    name: str | None
+    version: str
+    was_at: datetime | None
+    is_at: datetime | None
+    moved_at: datetime
+
+
+class TzdataFacts(Struct, frozen=True):
+    """Which edition leads and since when, None before any dispatcher ran; how many schedules are not of it yet."""
+
+    leading: str | None
+    since: datetime | None
+    behind_count: int
+    moves: tuple[TzdataMove, ...]
 
 
 InspectPostgres = Callable[[], Awaitable[PostgresFacts]]

@@ -9,18 +9,23 @@ import click
 from scheduler_domain.application.examine_installation import Finding, Judgement
 from scheduler_domain.domain.errors import ConfigurationError
 from scheduler_domain.domain.triggers import tzdata_version
+from scheduler_domain.entrypoints.cli.doctor_tzdata import show_tzdata
 from scheduler_domain.entrypoints.cli.output import print_json, print_table
 from scheduler_domain.settings import Settings
 
 
 @click.command(epilog="Example: POSTGRES_URL=postgresql://… NATS_URL=nats://… scheduler doctor")
+@click.option("--tzdata", "of_tzdata", is_flag=True, help="Show which schedules new time zone rules moved instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(as_json: bool, of_tzdata: bool) -> None:
     """Check configuration and servers, and say how to mend them.
 
     Looks at the environment, at each server's reachability and version, at the clocks, the migrations and the streams;
     changes nothing. Exits 1 if something is broken.
     """
+    if of_tzdata:
+        show_tzdata(as_json=as_json)
+        return
     findings = list(_findings())
     if as_json:
         print_json([_as_json(finding) for finding in findings])

@@ -13,7 +13,7 @@ import structlog
 
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
 from scheduler_domain.bootstrap.dispatcher import DispatcherParts
-from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping
+from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping, try_once
 
 MOST_OPEN = 120_000
 CLAIM_BATCH = 1_000
@@ -84,8 +84,8 @@ class Dispatcher:
         ]
 
     async def _drain(self) -> None:
-        await self._parts.leadership.resign()
-        released = await self._parts.rescue.release_unstarted()
+        await try_once("drain.resign", self._parts.leadership.resign)
+        released = await try_once("drain.release", self._parts.rescue.release_unstarted)
         await self._parts.deliver.finish()
         while self._parts.outcomes.open_count:
             await asyncio.sleep(GATHER)
@@ -145,7 +145,11 @@ class Dispatcher:
         return HOUSEKEEPING
 
     async def _follow_step(self) -> float:
-        followed = await self._parts.follow.step()
+        follow = self._parts.follow
+        was_overtaken = follow.is_overtaken
+        followed = await follow.step()
+        if follow.is_overtaken != was_overtaken:
+            _log.info("tzdata.overtaken" if follow.is_overtaken else "tzdata.leading", version=follow.version)
         if followed.cursor_count:
             _log.info(
                 "tzdata.followed",
