@@ -27,12 +27,7 @@ def parse_strictly(text: bytes, deepest: int) -> Any:
     """
     check_depth(text, deepest)
     try:
-        value = json.loads(
-            text.decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_float=_finite,
-            parse_constant=_refuse_constant,
-        )
+        value = _DECODER.decode(text.decode("utf-8"))
         if b"\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair cannot be written again
     except UnicodeDecodeError:
@@ -82,3 +77,6 @@ def _finite(digits: str) -> float:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise NotStrictJson("not-json", f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_float=_finite, parse_constant=_refuse_constant)
