@@ -1,6 +1,7 @@
 """From checked RFC 5545 parts to walkers: which local times a rule names, from its anchor to its COUNT or UNTIL."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from functools import lru_cache, reduce
 from itertools import chain, compress, dropwhile, islice, takewhile, tee
 from math import gcd
@@ -119,12 +120,12 @@ class SteppedSlots:
 
     def nth(self, count: int) -> int | None:
         """Return the slot that is the `count`-th from the first on, counting a day at a time."""
-        remaining = count + sum(1 for _ in takewhile(self.first.__gt__, self._by_slot(self.first)))
+        remaining = count + sum(1 for _ in takewhile(self.first.__gt__, self._by_slot(self.first // DAY * DAY)))
         per_unit, count_at = len(self._offsets), self._table.count
         for day in self._days_in_phase(self.first):
             found = per_unit * count_at(self._remainder(day))
             if found >= remaining:
-                return self._on(day)[remaining - 1]
+                return next(islice(self._on(day, DAY * day), remaining - 1, None))
             remaining -= found
         return None
 
@@ -166,14 +167,19 @@ class SteppedSlots:
             day += 1
 
     def _by_slot(self, low: int) -> Iterator[int]:
-        """Yield the slots from the day of `low` on."""
-        return chain.from_iterable(map(self._on, self._days_in_phase(low)))
+        """Yield the slots from the hour, minute or second of `low` on."""
+        return chain.from_iterable(self._on(day, low) for day in self._days_in_phase(low))
 
-    def _on(self, day: int) -> Sequence[int]:
-        """Return the slots of one day."""
+    def _on(self, day: int, low: int) -> Iterator[int]:
+        """Return the slots of one day, without units that end before `low`."""
+        midnight, unit, offsets = DAY * day, self._unit, self._offsets
         remainder = self._remainder(day)
-        units = self._table.at(remainder) if remainder < DAY // self._unit else ()
-        return [DAY * day + self._unit * each + offset for each in units for offset in self._offsets]
+        units = self._table.at(remainder) if remainder < DAY // unit else ()
+        if low > midnight:
+            units = units[bisect_left(units, (low - midnight) // unit) :]
+        if offsets == (0,):
+            return map(midnight.__add__, map(unit.__mul__, units))
+        return (midnight + unit * each + offset for each in units for offset in offsets)
 
 
 class _UnitsInPhase:

@@ -5,7 +5,6 @@ Imports as little as it can, because a preview is what people run again and agai
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
@@ -15,9 +14,7 @@ from scheduler_domain.application.preview_trigger import (
     DEFAULT_COUNT,
     LARGEST_COUNT,
     Preview,
-    bounded_count,
     preview_trigger,
-    rule_to_preview,
 )
 from scheduler_domain.domain.triggers import (
     Cron,
@@ -31,11 +28,7 @@ from scheduler_domain.domain.triggers import (
     Trigger,
     TriggerError,
 )
-
-_REQUEST_FIELDS = frozenset(
-    ("id", "trigger", "tz", "after", "count", "dst", "startAt", "endAt", "maxRuns", "lastCompletedAt", "exclude")
-)
-_MOST_REQUEST_CHARACTERS = 262_144
+from scheduler_domain.entrypoints.cli.preview_batch import answer_requests, parse_instant, show_instant
 
 
 class Refused(click.ClickException):
@@ -51,7 +44,7 @@ class Moment(click.ParamType[datetime]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
-            return _instant(value)
+            return parse_instant(value)
         except ValueError:
             self.fail(f"{value!r}: an instant such as 2026-03-29T00:00:00Z is accepted", param, ctx)
 
@@ -152,169 +145,13 @@ def _trigger_from_flags(
     return given[0]
 
 
-def answer_requests(lines: Iterable[str]) -> Iterator[str]:
-    """Yield one NDJSON answer for each request line, in order; a bad line is answered, never raised."""
-    for line in lines:
-        if line.strip():
-            yield json.dumps(_answer(line), ensure_ascii=False, separators=(",", ":"))
-
-
-def _answer(line: str) -> dict[str, Any]:
-    request: dict[str, Any] = {}
-    try:
-        request = _request(line)
-        spec = _spec(request)
-        rule = rule_to_preview(spec, _optional_instant(request, "lastCompletedAt"))
-        count = bounded_count(_whole(request, "count", DEFAULT_COUNT), _whole(request, "maxRuns", LARGEST_COUNT))
-        occurrences = [_iso(at) for at in rule.instants(spec.created_at, count)]
-    except TriggerError as error:
-        return {"id": request.get("id"), "error": {"code": error.code, "message": error.message}}
-    return {"id": request.get("id"), "occurrences": occurrences}
-
-
-def _request(line: str) -> dict[str, Any]:
-    try:
-        if len(line) > _MOST_REQUEST_CHARACTERS:
-            raise ValueError
-        request = json.loads(line)
-    except (ValueError, RecursionError):
-        raise TriggerError("bad-request", "A request is one JSON object on one line.", "") from None
-    if not isinstance(request, dict):
-        raise TriggerError("bad-request", "A request is one JSON object on one line.", "")
-    return request
-
-
-def _spec(request: dict[str, Any]) -> RuleSpec:
-    unknown = sorted(set(request) - _REQUEST_FIELDS)
-    if unknown:
-        raise TriggerError(
-            "unknown-field",
-            f"Unknown field {unknown[0][:40]!r}; known: {', '.join(sorted(_REQUEST_FIELDS))}.",
-            unknown[0],
-        )
-    dst = _fields(request, "dst", {"gap": str, "fold": str})
-    return RuleSpec(
-        trigger=_trigger(request),
-        tz=_text(request, "tz", "UTC"),
-        created_at=_optional_instant(request, "after") or datetime.now(UTC),
-        dst=DstPolicy(dst.get("gap", "SHIFT"), dst.get("fold", "FIRST")),
-        exclude=_exclusions(request),
-        start_at=_optional_instant(request, "startAt"),
-        end_at=_optional_instant(request, "endAt"),
-    )
-
-
-def _trigger(request: dict[str, Any]) -> Trigger:
-    kind = request["trigger"].get("type") if isinstance(request.get("trigger"), dict) else None
-    match kind:
-        case "CRON":
-            return Cron(**_fields(request, "trigger", {"type": str, "cron": str}, {"cron": "cron"}))
-        case "RRULE":
-            texts = {"type": str, "rrule": str, "dtstart": str}
-            return Rrule(**_fields(request, "trigger", texts, {"rrule": "rrule", "dtstart": "dtstart"}))
-        case "FIXED_DELAY":
-            mixed: dict[str, type] = {"type": str, "delaySec": int, "anchor": str}
-            return FixedDelay(**_fields(request, "trigger", mixed, {"delaySec": "delay_sec", "anchor": "anchor"}))
-        case "ONE_SHOT":
-            texts = {"type": str, "startAt": str, "ifPast": str}
-            return OneShot(**_fields(request, "trigger", texts, {"startAt": "start_at", "ifPast": "if_past"}))
-    raise TriggerError("trigger-type", "trigger.type must be CRON, RRULE, FIXED_DELAY or ONE_SHOT.", "trigger.type")
-
-
-def _exclusions(request: dict[str, Any]) -> Exclusions | None:
-    if request.get("exclude") is None:
-        return None
-    fields = _fields(request, "exclude", {"dates": list, "weekdays": list, "holidays": dict, "roll": str})
-    holidays = _fields(fields, "holidays", {"country": str, "subdivision": str})
-    for name in ("dates", "weekdays"):
-        if not all(isinstance(item, str) for item in fields.get(name, [])):
-            raise TriggerError("bad-request", f"exclude.{name} must be a list of texts.", f"exclude.{name}")
-    return Exclusions(
-        dates=tuple(fields.get("dates", ())),
-        weekdays=tuple(fields.get("weekdays", ())),
-        country=holidays.get("country"),
-        subdivision=holidays.get("subdivision"),
-        roll=fields.get("roll", "SKIP"),
-    )
-
-
-def _fields(
-    request: dict[str, Any], name: str, types: Mapping[str, type], renamed: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return an object's fields that are not null, checked by type; with `renamed`, only those, under other names."""
-    value = request.get(name)
-    value = {} if value is None else value
-    if not isinstance(value, dict):
-        raise TriggerError("bad-request", f"{name} must be an object.", name)
-    for field, content in value.items():
-        wanted = types.get(field)
-        if wanted is None:
-            raise TriggerError(
-                "unknown-field",
-                f"Unknown field {name}.{field[:40]}; known: {', '.join(types)}.",
-                f"{name}.{field[:40]}",
-            )
-        if content is not None and (not isinstance(content, wanted) or isinstance(content, bool)):
-            raise TriggerError("bad-request", f"{name}.{field} must be of type {wanted.__name__}.", f"{name}.{field}")
-    given = {field: content for field, content in value.items() if content is not None}
-    if renamed is None:
-        return given
-    required = next(iter(renamed))
-    if required not in given:
-        raise TriggerError("bad-request", f"{name}.{required} is missing.", f"{name}.{required}")
-    return {renamed[field]: content for field, content in given.items() if field in renamed}
-
-
-def _text(request: dict[str, Any], name: str, default: str) -> str:
-    value = request.get(name, default)
-    if not isinstance(value, str):
-        raise TriggerError("bad-request", f"{name} must be a text.", name)
-    return value
-
-
-def _whole(request: dict[str, Any], name: str, default: int) -> int:
-    value = request.get(name)
-    value = default if value is None else value
-    if not isinstance(value, int) or isinstance(value, bool) or not value >= 1:
-        raise TriggerError("bad-request", f"{name} must be a whole number of at least 1.", name)
-    if name == "count" and value > LARGEST_COUNT:
-        raise TriggerError("bad-request", f"count must be at most {LARGEST_COUNT:,}.", name)
-    return value
-
-
-def _optional_instant(request: dict[str, Any], name: str) -> datetime | None:
-    value = request.get(name)
-    if value is None:
-        return None
-    try:
-        return _instant(value)
-    except ValueError:
-        raise TriggerError("bad-time", f"{name} must be an instant such as 2026-03-29T00:00:00Z.", name) from None
-
-
-def _instant(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or len(value) > 40:
-        raise ValueError("not a text")
-    parsed = datetime.fromisoformat(value)
-    try:
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("outside the calendar") from None
-
-
-def _iso(at: datetime) -> str:
-    return at.isoformat().removesuffix("+00:00") + "Z"
-
-
 def _as_json(found: Preview) -> dict[str, Any]:
     return {
         "words": found.words,
         "notes": [{"code": note.code, "message": note.message} for note in found.notes],
         "occurrences": [
             {
-                "at": _iso(item.at),
+                "at": show_instant(item.at),
                 "local": item.local.isoformat(),
                 "offset": _offset(item),
                 "dst": item.dst,
@@ -362,7 +199,7 @@ def _row(item: Instant) -> tuple[str, str, str, str, str]:
         item.local.isoformat(sep=" "),
         item.local.strftime("%a"),
         _offset(item),
-        _iso(item.at),
+        show_instant(item.at),
         "; ".join(notes),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scheduler_domain.entrypoints.cli.preview import answer_requests
+from scheduler_domain.entrypoints.cli.preview_batch import answer_requests
 
 CASES = json.loads(Path(__file__).with_name("trigger_cases.json").read_text("utf-8"))["cases"]
 
