@@ -1,4 +1,4 @@
-"""The tenant's sentences, on the real processes: store it, it fires, the ledger says so; say stop, and it has stopped."""
+"""The tenant's sentences, on the real processes: store it, and it fires; say stop, and it has stopped."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,6 +1,7 @@
 """What the API says of itself, and what it does while what it stands on is away."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -125,6 +126,29 @@ async def test_metrics_count_requests_by_route_and_name_no_tenant(api: RunningAp
     assert 'scheduler_db_pool{state="idle"}' in metrics
     assert "acme" not in metrics
     assert path not in metrics
+
+
+async def test_a_head_request_is_answered_like_a_get_without_its_body(admin: httpx.AsyncClient) -> None:
+    got, head = await admin.get("/live"), await admin.head("/live")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert (await admin.head("/nope")).status_code == 404
+
+
+async def test_the_docs_need_nothing_from_elsewhere(api: RunningApi) -> None:
+    client = await api.client()
+    page = await client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    assert "://" not in page.text
+    assert "<script>" not in page.text
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        answer = await client.get(path)
+        assert answer.status_code == 200, path
+        assert answer.content
+    assert (await client.get("/docs/openapi-3.0.json")).json()["openapi"] == "3.0.3"
+    assert (await client.get("/openapi.json")).json()["openapi"] == "3.1.0"
+    assert (await client.get("/docs/other.js")).status_code == 404
 
 
 async def test_sigterm_ends_the_process_in_order(database: str, processes: Processes) -> None:

@@ -65,6 +65,8 @@ class Api(Litestar):
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         started_at = time.perf_counter()
         status = 500
+        if scope["method"] == "HEAD":  # answered as GET; the server sends the head of it alone
+            scope = {**scope, "method": "GET"}
 
         async def send_framed(message: Any) -> None:
             nonlocal status

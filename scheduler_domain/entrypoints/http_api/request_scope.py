@@ -30,6 +30,12 @@ def header_values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for sent_name, value in scope["headers"] if sent_name == name]
 
 
+def traceparent(scope: Scope) -> str | None:
+    """Return the trace that the client is in (W3C Trace Context); whoever traces judges whether it is well-formed."""
+    sent = header_values(scope, b"traceparent")
+    return sent[0].decode("latin-1") if len(sent) == 1 else None
+
+
 def remember_caller(scope: Scope, caller: Caller) -> None:
     scope[_CALLER] = caller
 

@@ -20,7 +20,7 @@ from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, witho
 from scheduler_domain.entrypoints.http_api.operations import told
 from scheduler_domain.entrypoints.http_api.preconditions import once, precondition
 from scheduler_domain.entrypoints.http_api.queries import Query, id_in_path
-from scheduler_domain.entrypoints.http_api.request_scope import caller_of
+from scheduler_domain.entrypoints.http_api.request_scope import caller_of, traceparent
 from scheduler_domain.entrypoints.http_api.schedules import descriptions
 from scheduler_domain.entrypoints.http_api.schedules.payloads import created_answer, schedule_answer, schedules_json
 from scheduler_domain.entrypoints.http_api.services import services_of
@@ -36,7 +36,9 @@ async def create_schedule(request: Request[Any, Any, Any]) -> ASGIResponse:
     use = services_of(request.scope).use
     definition = typed(without_tenant(await read_json(request), caller.tenant_id), ScheduleDefinition)
     asked = await once(request, created_answer)
-    return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.accept(caller, definition, it)))
+    with use.tracer.step("accept", traceparent(request.scope)) as step:
+        step.handled(1)
+        return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.accept(caller, definition, it)))
 
 
 @get("/schedules", opt=told(descriptions.LIST))
@@ -106,9 +108,11 @@ async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str
     refuse(list(key_problems(key, "/key")))
     keyed = msgspec.structs.replace(definition, key=key)
     asked = await once(request, created_answer)
-    upsert = services_of(request.scope).use.upsert
-    edit = _replacing(document, keyed)
-    schedule, is_new = await upsert(caller, key, keyed, edit, precondition(request.scope), asked)
+    use = services_of(request.scope).use
+    edit, demanded = _replacing(document, keyed), precondition(request.scope)
+    with use.tracer.step("accept", traceparent(request.scope)) as step:
+        step.handled(1)
+        schedule, is_new = await use.upsert(caller, key, keyed, edit, demanded, asked)
     return sent(created_answer(schedule) if is_new else schedule_answer(schedule))
 
 
