@@ -34,6 +34,7 @@ class Queue:
         self.postponed: list[Postponed] = []
 
     async def record_ended(self, ended: Sequence[Ended]) -> int:
+        await asyncio.sleep(0)
         if self.is_away:
             raise ConnectionError
         self.ended += ended
@@ -177,3 +178,17 @@ async def test_a_failed_attempt_that_could_not_be_written_is_not_repeated_at_onc
     await outcomes.step()
     assert [item.claimed.lease_token for item in queue.postponed] == [2]
     assert deliver.open_count == 0
+
+
+async def test_an_outcome_that_came_back_unwritten_is_there_for_the_next_step_though_another_found_nothing(
+    deliver: DeliverOccurrences, outcomes: RecordOutcomes, queue: Queue
+) -> None:
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    await deliver.broker_step("NATS")
+    queue.is_away = True
+    first, second = await asyncio.gather(outcomes.step(), outcomes.step(), return_exceptions=True)
+    assert isinstance(first, ConnectionError)
+    assert second == []
+    async with asyncio.timeout(1):
+        await outcomes.available()
