@@ -1,9 +1,9 @@
 """Follow the tz database: bring plans that were made with another edition in line with the one in use.
 
 A release with a newer edition finds cursors and queued occurrences that the older one computed. A walk over all
-cursors, a bounded batch a step, recomputes each by name (domain/zone_move.py); the planner has those it is about to
-plan followed first, so being right does not wait for the walk. The walk keeps its place in memory only: what was
-followed says so itself, and whoever begins again passes it by.
+cursors, a bounded batch a step, recomputes each by name (domain/zone_move.py). The planner has those it is about to
+plan followed first, so that only what moved to an earlier instant depends on the walk. The walk keeps its place in
+memory only: what was followed says so itself, and whoever begins again passes it by.
 
 While releases are being replaced, editions run side by side. The newest one that is alive leads: it alone plans and
 follows, since the older one would move everything back.
@@ -20,13 +20,13 @@ from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.zone_moves import CursorKey, HeldCursors, ZoneMoves
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.triggers import TriggerError, tzdata_version
-from scheduler_domain.domain.zone_move import Candidate, PlannedAhead, ZoneMove, candidates, left_alone, moved
+from scheduler_domain.domain.zone_move import Candidate, PlannedAhead, ZoneMove, candidates, left_alone, marked, moved
 
 HELD_AT_ONCE: Final = 200
 PAUSES: Final = (60.0,) * 10 + (3_600.0,)
 """Seconds from the end of each walk to the next, the last for ever: an API of an older release, which lives on for a
 while beside a newer one, may have stored schedules meanwhile."""
-_LONGEST_SLICE_SECONDS = 0.002  # following shares the loop with firing, which promises milliseconds
+_LONGEST_SLICE_SECONDS: Final = 0.002
 
 
 class Followed(Struct, frozen=True):
@@ -92,7 +92,7 @@ class FollowTzdata:
         moves: list[ZoneMove] = []
         affected: list[tuple[PlannedAhead, list[Candidate]]] = []
         now = self._clock.now()
-        slice_began = self._clock.monotonic()
+        slices = _Slices(self._clock)
         for ahead in held.ahead:
             try:
                 move = left_alone(ahead, now)
@@ -101,14 +101,28 @@ class FollowTzdata:
                 else:
                     moves.append(move)
             except TriggerError:
-                continue  # the planner sets it aside, with the reason, when it comes to it
-            if self._clock.monotonic() - slice_began > _LONGEST_SLICE_SECONDS:
-                await asyncio.sleep(0)
-                slice_began = self._clock.monotonic()
-        if affected:
-            taken = await held.taken([(_key(ahead), item) for ahead, near in affected for item in near])
-            moves += [moved(ahead, near, taken, now, self._tags) for ahead, near in affected]
+                moves.append(marked(ahead.cursor))  # the planner sets it aside, with the reason, when it comes to it
+            await slices.cut()
+        if not affected:
+            return moves
+        taken = await held.taken([(_key(ahead), item) for ahead, near in affected for item in near])
+        for ahead, near in affected:
+            moves.append(moved(ahead, near, taken, now, self._tags))
+            await slices.cut()
         return moves
+
+
+class _Slices:
+    """Cuts long work: following shares the loop with firing, which promises milliseconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic()
+
+    async def cut(self) -> None:
+        if self._clock.monotonic() - self._began > _LONGEST_SLICE_SECONDS:
+            await asyncio.sleep(0)
+            self._began = self._clock.monotonic()
 
 
 def _key(ahead: PlannedAhead) -> CursorKey:

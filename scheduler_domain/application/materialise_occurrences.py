@@ -69,18 +69,30 @@ class MaterialiseOccurrences:
         return is_full
 
     async def _plan_between(self, from_: datetime, until: datetime) -> int:
-        cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
-        if await self._follow.follow([_key(cursor) for cursor in cursors if self._is_of_other_edition(cursor)]):
-            cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
+        cursors = await self._plannable(from_, until)
         if cursors:
             with self._tracer.step("materialise") as step:
                 step.handled(len(cursors))
                 await self._plan_all(cursors)
         return len(cursors)
 
+    async def _plannable(self, from_: datetime, until: datetime) -> Sequence[Cursor]:
+        """Return the cursors that are due, each computed with the tz database in use; others are followed first.
+
+        Without that, an instant that moved to an earlier one would be stepped over. A cursor that somebody else has
+        just now, or that a newer edition computed, is left to them.
+        """
+        cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
+        others = [cursor for cursor in cursors if self._is_of_other_edition(cursor)]
+        if not others:
+            return cursors
+        if not self._follow.is_overtaken:
+            await self._follow.follow([CursorKey(cursor.tenant_id, cursor.schedule_id) for cursor in others])
+            cursors = await self._cursors.due_between(from_, until, CURSORS_PER_STEP)
+        return [cursor for cursor in cursors if not self._is_of_other_edition(cursor)]
+
     def _is_of_other_edition(self, cursor: Cursor) -> bool:
-        """Tell a cursor whose instant another edition of the tz database gave: it may be due at another one by now."""
-        return cursor.tzdata != self._follow.version and not cursor.rule.is_chained and not self._follow.is_overtaken
+        return cursor.tzdata != self._follow.version and not cursor.rule.is_chained
 
     async def _plan_all(self, cursors: Sequence[Cursor]) -> None:
         plans: list[Plan] = []
@@ -111,7 +123,3 @@ class MaterialiseOccurrences:
 
     async def _write(self, plans: Sequence[Plan]) -> None:
         self._measurements.materialised(await self._cursors.record_plans(plans))
-
-
-def _key(cursor: Cursor) -> CursorKey:
-    return CursorKey(cursor.tenant_id, cursor.schedule_id)

@@ -89,7 +89,7 @@ def left_alone(ahead: PlannedAhead, now: datetime) -> ZoneMove | None:
     """
     cursor = ahead.cursor
     if cursor.rule.is_chained or (cursor.next_fire_at is None and not ahead.queued):
-        return _marked(cursor)
+        return marked(cursor)
     rule = _rule_of(cursor)
     start = now + _HELD if cursor.next_fire_at is None else min(now + _HELD, cursor.next_fire_at)
     known = sorted((row.scheduled_for, order_ms_of(row.id)) for row in ahead.queued)
@@ -101,9 +101,14 @@ def left_alone(ahead: PlannedAhead, now: datetime) -> ZoneMove | None:
     if len(found) != wanted or [(instant.at, instant.order_ms) for instant in found[: len(known)]] != known:
         return None
     if cursor.next_fire_at is None:
-        return _marked(cursor)
+        return marked(cursor)
     is_same = found[-1].at == cursor.next_fire_at and cursor.next_order_ms in (None, found[-1].order_ms)
     return _only(placed(cursor, found[-1])) if is_same else None
+
+
+def marked(cursor: Cursor) -> ZoneMove:
+    """Return the move of a cursor that goes nowhere, and is of the edition in use from now on."""
+    return _only(replace(cursor, tzdata=tzdata_version()))
 
 
 def candidates(ahead: PlannedAhead, now: datetime) -> list[Candidate]:
@@ -222,10 +227,6 @@ class _Following:
 
 def _only(after: Cursor) -> ZoneMove:
     return ZoneMove(Plan(after, after, [], [], finished=False))
-
-
-def _marked(cursor: Cursor) -> ZoneMove:
-    return _only(replace(cursor, tzdata=tzdata_version()))
 
 
 def _names(rule: Rule, cursor: Cursor, at: datetime) -> tuple[datetime, int] | None:

@@ -223,6 +223,17 @@ async def test_an_edit_meanwhile_is_passed_by_and_found_by_the_next_walk(
     assert await walked(follower(pool)) == 1
 
 
+async def test_a_cursor_of_another_edition_that_somebody_has_is_not_planned_as_it_stands(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    await store_moved(connection, in_minutes(60), in_minutes(-1))
+    async with connection.transaction():
+        await connection.execute("SELECT FROM schedule_cursor FOR UPDATE")
+        await planner(pool).step()
+    assert await editions(connection) == {OLD}
+    assert await connection.fetchval("SELECT count(*) FROM due_queue") == 0
+
+
 async def test_a_plan_made_before_the_move_is_not_written_after_it(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:

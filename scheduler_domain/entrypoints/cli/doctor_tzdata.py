@@ -39,7 +39,7 @@ def _to_do(running: str, facts: TzdataFacts) -> str | None:
     if facts.leading is not None and facts.leading != running:
         return "bring every process to the same release: the newest tz database that is alive decides"
     if facts.behind_count:
-        return "wait; a running dispatcher brings about 2,000 a second up to date"
+        return "wait; a running dispatcher brings about 1,000 a second up to date"
     return None
 
 
