@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
 from scheduler_domain.domain.triggers.cron import CronExpression, parse_cron
-from scheduler_domain.domain.triggers.rule import compile_rule
+from scheduler_domain.domain.triggers.rule import Rule, compile_rule
 from scheduler_domain.domain.triggers.spec import Cron, FixedDelay, RuleSpec
 
 _DAY = 86_400
@@ -62,9 +62,20 @@ def _cron_notes(trigger: Cron, expression: CronExpression) -> Iterator[Note]:
 def _calendar_notes(spec: RuleSpec) -> Iterator[Note]:
     """Look at the instants of the next two years, and at how far apart they are."""
     rule = compile_rule(spec)
-    # under SKIP there would be nothing to see in the gap, so look at what another policy would make of it
-    shifting = compile_rule(replace(spec, dst=replace(spec.dst, gap="SHIFT"))) if spec.dst.gap == "SKIP" else rule
+    few = rule.page(spec.created_at, 3).instants
     until = spec.created_at + _LOOK_AHEAD
+    if few and few[0].at <= until:
+        yield from _clock_notes(spec, rule, until)
+    gaps = [later.at - earlier.at for earlier, later in pairwise(few)]
+    if gaps and min(gaps) > _RARE:
+        yield Note("rare", f"It takes place about every {(min(gaps).days + 1) // 365} years.")
+        if all((item.local.month, item.local.day) == (2, 29) for item in few):
+            yield Note("year-2100", "The year 2100 has no 29 February: eight years pass between 2096 and 2104.")
+
+
+def _clock_notes(spec: RuleSpec, rule: Rule, until: datetime) -> Iterator[Note]:
+    # under SKIP there would be nothing to see in a gap, so look at what another policy would make of it
+    shifting = compile_rule(replace(spec, dst=replace(spec.dst, gap="SHIFT"))) if spec.dst.gap == "SKIP" else rule
     looked_at = shifting.page(spec.created_at, _MOST_LOOKED_AT, until=until).instants
     shifted = next((instant for instant in looked_at if instant.dst == "SHIFTED"), None)
     if shifted is not None:
@@ -81,9 +92,3 @@ def _calendar_notes(spec: RuleSpec) -> Iterator[Note]:
             "fold-hour",
             f"{repeated.local:%Y-%m-%d %H:%M:%S} exists twice in {spec.tz}, where clocks go back; {which} is taken.",
         )
-    few = rule.instants(spec.created_at, 12)
-    gaps = [later - earlier for earlier, later in pairwise(few)]
-    if gaps and min(gaps) > _RARE:
-        yield Note("rare", f"It takes place about every {min(gaps).days // 365} years.")
-    if any(gap > timedelta(days=8 * 365 - 2) for gap in gaps) and any(at.year < 2100 for at in few):
-        yield Note("year-2100", "The year 2100 has no 29 February: eight years pass between 2096 and 2104.")

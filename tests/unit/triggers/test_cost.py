@@ -10,5 +10,5 @@ from tests.unit.triggers.hostile import EXCLUSIONS, HOSTILE, LIMIT_SECONDS, POLI
 @pytest.mark.parametrize("dst", POLICIES, ids=lambda dst: f"{dst.gap}-{dst.fold}")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_rule_is_answered_or_refused_in_50_ms(name: str, dst: DstPolicy, exclude: Exclusions | None) -> None:
-    # one of three tries is enough: a machine that is busy with something else slows a call down, nothing speeds one up
-    assert any(slowest_call(HOSTILE[name], dst, exclude) < LIMIT_SECONDS for _ in range(3))
+    # one of five tries is enough: a machine that is busy with something else slows a call down, nothing speeds one up
+    assert any(slowest_call(HOSTILE[name], dst, exclude) < LIMIT_SECONDS for _ in range(5))

@@ -117,8 +117,9 @@ def test_window_and_exclusions_are_part_of_the_words(spec: Spec) -> None:
         (Cron("30 2 * * *"), "Europe/Berlin", ["gap-hour", "fold-hour"]),
         (Cron("30 2 * * *"), "Asia/Tokyo", []),
         (Cron("0 * * * *"), "Europe/Berlin", []),
-        (Cron("0 0 29 2 *"), "UTC", ["rare"]),
-        (Rrule("FREQ=YEARLY", "2080-02-29T00:00:00"), "UTC", ["rare", "year-2100"]),
+        (Cron("0 0 29 2 *"), "UTC", ["rare", "year-2100"]),
+        (Rrule("FREQ=YEARLY;INTERVAL=4", "2026-06-01T00:00:00"), "UTC", ["rare"]),
+        (Rrule("FREQ=YEARLY", "2024-02-29T00:00:00"), "UTC", ["rare", "year-2100"]),
         (FixedDelay(86_400), "UTC", ["day-is-not-24-hours"]),
         (FixedDelay(3_600), "UTC", []),
         (OneShot("2026-03-29T02:30:00"), "Europe/Berlin", ["gap-hour"]),
@@ -128,6 +129,10 @@ def test_a_linter_remarks_on_what_is_perhaps_not_meant(spec: Spec, trigger: Trig
     notes = lint(spec(trigger, tz))
     assert [note.code for note in notes] == codes
     assert all(note.message.endswith(".") for note in notes)
+
+
+def test_a_leap_day_is_said_to_come_every_four_years(spec: Spec) -> None:
+    assert lint(spec(Cron("0 0 29 2 *")))[0].message == "It takes place about every 4 years."
 
 
 def test_the_note_on_a_gap_says_what_becomes_of_it(spec: Spec) -> None:

@@ -1,6 +1,11 @@
 """Zones as stretches of constant offset say the same as `zoneinfo`, instant by instant."""
 
+import importlib.resources
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +111,17 @@ def test_what_is_no_tzif_file_is_refused() -> None:
 
 def test_a_zone_begins_before_all_times() -> None:
     assert load_zone("UTC").starts[0] == BEGINNING_OF_TIME
+
+
+def test_a_database_that_an_operator_chooses_wins(tmp_path: Path) -> None:
+    tokyo = importlib.resources.files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
+    (tmp_path / "Europe").mkdir()
+    (tmp_path / "Europe" / "Berlin").write_bytes(tokyo)
+    (tmp_path / "tzdata.zi").write_text("# version 2099z\n", "ascii")
+    script = (
+        "from scheduler_domain.domain.triggers import tzdata_version, zones; "
+        "print(tzdata_version(), zones.load_zone('Europe/Berlin').offset_at(0), zones.load_zone('UTC').offset_at(0))"
+    )
+    environment = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["2099z", "32400", "0"]
