@@ -5,7 +5,6 @@ where an operator points the interpreter elsewhere (PYTHONTZPATH) does that dire
 """
 
 import difflib
-import importlib.metadata
 import importlib.resources
 import os
 import sysconfig
@@ -145,22 +144,24 @@ def zone_names() -> frozenset[str]:
 @lru_cache(maxsize=1)
 def tzdata_version() -> str:
     """Return the edition of the tz database in use, such as `2026a`."""
-    for directory in _chosen_directories():
-        listing = directory / "tzdata.zi"
+    for place in _places():
+        listing = place.joinpath("tzdata.zi")
         if listing.is_file():
             with listing.open(encoding="ascii") as lines:
                 return lines.readline().removeprefix("# version").strip()
-    year, _, edition = importlib.metadata.version("tzdata").partition(".")
-    return year + chr(ord("a") + int(edition) - 1)
+    raise LookupError("the tz database has no tzdata.zi, which names its edition")
 
 
 def _read(name: str) -> bytes:
-    places: list[Traversable] = [*_chosen_directories(), _package() / "zoneinfo"]
-    for place in places:
+    for place in _places():
         compiled = place.joinpath(*name.split("/"))
         if compiled.is_file():
             return compiled.read_bytes()
     raise TriggerError("unknown-zone", _unknown_zone(name), "tz")
+
+
+def _places() -> list[Traversable]:
+    return [*_chosen_directories(), _package() / "zoneinfo"]
 
 
 def _package() -> Traversable:
