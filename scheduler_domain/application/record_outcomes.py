@@ -101,7 +101,9 @@ class RecordOutcomes:
             self._ended[:0] = ended
             self._postponed[:0] = postponed
             self._being_written_count -= taken
-            if not self._ended and not self._postponed:
+            if self._ended or self._postponed:
+                self._is_available.set()  # another step may have found nothing, and said so, while these were away
+            else:
                 self._is_available.clear()
         return written
 
