@@ -32,7 +32,7 @@ from scheduler_domain.domain.triggers.spec import (
     Trigger,
 )
 from scheduler_domain.domain.triggers.words import describe
-from scheduler_domain.domain.triggers.zones import tzdata_version, zone_names
+from scheduler_domain.domain.triggers.zones import tzdata_version, wall_time, zone_names
 
 __all__ = [
     "Cron",
@@ -52,5 +52,6 @@ __all__ = [
     "describe",
     "lint",
     "tzdata_version",
+    "wall_time",
     "zone_names",
 ]

@@ -11,12 +11,14 @@ import sysconfig
 import zoneinfo
 from bisect import bisect_right
 from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from scheduler_domain.domain.triggers import tzif
 from scheduler_domain.domain.triggers.errors import TriggerError
+from scheduler_domain.domain.triggers.local_time import utc_microsecond, wall_datetime
 from scheduler_domain.domain.triggers.years import LAST_YEAR
 
 BEGINNING_OF_TIME = -(1 << 60)
@@ -123,6 +125,17 @@ def load_zone(name: str) -> Zone:
     if name not in zone_names():
         raise TriggerError("unknown-zone", _unknown_zone(name), "tz")
     return Zone(name, tzif.parse(_read(name)))
+
+
+def wall_time(instant: datetime, tz: str) -> datetime:
+    """Return what a zone's wall clock shows at an instant, naive, by the same tz database that decides when rules fire.
+
+    >>> from datetime import UTC
+    >>> wall_time(datetime(2026, 7, 1, 7, 0, tzinfo=UTC), "Europe/Berlin").isoformat()
+    '2026-07-01T09:00:00'
+    """
+    second, microsecond = divmod(utc_microsecond(instant), 1_000_000)
+    return wall_datetime(second + load_zone(tz).offset_at(second), microsecond)
 
 
 def _unknown_zone(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler_domain.domain.triggers import TriggerError, tzdata_version, zone_names
+from scheduler_domain.domain.triggers import TriggerError, tzdata_version, wall_time, zone_names
 from scheduler_domain.domain.triggers.tzif import YearlyRule, parse, parse_footer
 from scheduler_domain.domain.triggers.zones import BEGINNING_OF_TIME, load_zone
 from tests.unit.triggers import oracle
@@ -125,3 +125,9 @@ def test_a_database_that_an_operator_chooses_wins(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
     found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["2099z", "32400", "0"]
+
+
+def test_the_wall_time_of_an_instant_is_read_from_the_same_database() -> None:
+    at = datetime(2026, 10, 25, 1, 30, 0, 250_000, tzinfo=UTC)
+    assert wall_time(at, "Europe/Berlin").isoformat() == "2026-10-25T02:30:00.250000"
+    assert wall_time(at, "Asia/Kathmandu").isoformat() == "2026-10-25T07:15:00.250000"
