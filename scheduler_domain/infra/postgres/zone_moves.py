@@ -17,7 +17,8 @@ from scheduler_domain.domain.zone_move import Candidate, PlannedAhead, QueuedAhe
 from scheduler_domain.infra.postgres.cursors import cursor_of, write_plans
 from scheduler_domain.infra.postgres.statements import statement
 
-EDITION_HEARD_OF_WITHIN = timedelta(minutes=1)
+EDITION_HEARD_OF_WITHIN = timedelta(seconds=30)
+"""Half of what is planned ahead: an older edition takes over before a lack of plans would show."""
 _LOOKED_AT, _RETURNED = 5_000, 200
 _BEFORE_ALL = CursorKey("", UUID(int=0))
 
