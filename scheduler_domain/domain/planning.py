@@ -145,9 +145,7 @@ class _Planning:
         assert self.cursor.next_fire_at is not None
         start = self.cursor.next_fire_at - _JUST_BEFORE
         page = self.rule.page(start, limit, until=until, checkpoint=self.cursor.checkpoint)
-        last = page.instants[-1].at if page.instants else start
-        following = None if page.finished else self._following(last, page.checkpoint)
-        return self.decided(page.instants, following, page.checkpoint)
+        return self.decided(page.instants, page.following, page.checkpoint)
 
     def decided(self, instants: list[Instant], following: Instant | None, checkpoint: str | None) -> Plan:
         misfire_count = self._misfire_count(instants)
@@ -161,10 +159,6 @@ class _Planning:
                 following = None
                 break
         return self._concluded(checkpoint, following, misses_go_on)
-
-    def _following(self, last: datetime, checkpoint: str | None) -> Instant | None:
-        instants = self.rule.page(last, limit=1, checkpoint=checkpoint).instants
-        return instants[0] if instants else None
 
     def _misfire_count(self, instants: list[Instant]) -> int:
         return sum(1 for instant in instants if self._is_late(instant.at))

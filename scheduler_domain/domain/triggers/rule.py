@@ -67,11 +67,16 @@ class Instant(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Instants in order; `finished` when the rule has none after them; `checkpoint` resumes a COUNT rule in O(1)."""
+    """Instants in order; `following`, the first that is not on the page; `checkpoint` resumes a COUNT rule in O(1)."""
 
     instants: list[Instant]
     checkpoint: str | None
-    finished: bool
+    following: Instant | None
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether the rule has no instant after the page."""
+        return self.following is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +134,17 @@ class Rule:
         low = max(self._floor(after) + 1, self._first)
         last = self._last if until is None else min(self._last, self._floor(until))
         found: list[Due] = []
-        finished = True
+        following: Instant | None = None
         for due in self._walk(compiled.timeline, low):
             if due[0] > last or len(found) == limit:
-                # the one that does not fit on this page tells whether there is another
-                finished = due[0] > self._last
+                following = self._instant(due) if due[0] <= self._last else None
                 break
             found.append(due)
         instants = [self._instant(due) for due in found]
         if include_excluded and self.spec.exclude is not None:
-            end = last if finished or until is not None else found[-1][0] if found else low
+            end = last if following is None or until is not None else found[-1][0] if found else low
             instants = list(merge(instants, self._struck_out(low, end, limit)))
-        return Page(instants, _checkpoint(compiled), finished)
+        return Page(instants, _checkpoint(compiled), following)
 
     def instants(self, after: datetime, count: int) -> list[datetime]:
         """Return the next `count` instants strictly after `after`, or fewer where the rule ends: the fast path."""
