@@ -60,10 +60,12 @@ class DispatcherParts:
 
 @asynccontextmanager
 async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[DispatcherParts]:
-    """Connect to everything, register this dispatcher, and leave again at the end."""
+    """Connect to everything, register this dispatcher, and leave again at the end.
+
+    Fails while PostgreSQL is away, and may be tried again then. NATS and Redis may be away.
+    """
     postgres_url = settings.required_postgres_url()
     clock = DatabaseClock()
-    measurements = PrometheusMeasurements()
     async with AsyncExitStack() as stack:
         pool = await _pool(stack, postgres_url, _QUEUE_CONNECTIONS)
         planning_pool = await _pool(stack, postgres_url, _PLANNING_CONNECTIONS, hash_joins=True)
@@ -71,6 +73,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
         number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
         stack.push_async_callback(dispatchers.leave, number)
         await dispatchers.beat(number, [])
+        measurements = PrometheusMeasurements()  # not before: it takes its names once, a start several tries
 
         publisher = JetStreamPublisher(settings.required_nats_url())
         await publisher.start()

@@ -25,6 +25,7 @@ FOLLOW, FOLLOW_ON = 5.0, 0.1
 RECORDERS = 2
 GATHER = 0.004
 HELD_BACK_MOST = 20_000
+LAST_WAIT = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -51,7 +52,8 @@ class Dispatcher:
             _log.warning("drain.incomplete", left=self._parts.deliver.open_count)
         for task in (*background, *delivering):
             task.cancel()
-        await asyncio.gather(*background, *delivering, return_exceptions=True)
+        # Not for ever: a statement that is cut short tells a database that is stuck, and waits for its answer.
+        await asyncio.wait((*background, *delivering), timeout=LAST_WAIT)
 
     def stop(self) -> None:
         self._stop.set()

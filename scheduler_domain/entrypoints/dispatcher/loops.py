@@ -4,11 +4,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import structlog
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 5.0
 _log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 class Bell:
@@ -45,3 +48,31 @@ async def keep_stepping(name: str, step: Callable[[], Awaitable[float]], bell: B
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
         if pause > 0 and not stop.is_set():
             await bell.wait(pause)
+
+
+async def try_once(name: str, step: Callable[[], Awaitable[Result]]) -> Result | None:
+    """Run a step of the end, which has no next time; None where a dependency that is away kept it from happening."""
+    try:
+        return await step()
+    except Exception as error:  # noqa: BLE001 - whatever it was, the rest of the end must follow
+        _log.warning(f"{name}.failed", error=repr(error))
+        return None
+
+
+async def try_until_done(name: str, step: Callable[[], Awaitable[Result]], stop: asyncio.Event) -> Result | None:
+    """Run a step of the beginning until it succeeds, with growing, jittered pauses; None if stopped before."""
+    found: list[Result] = []
+    done = asyncio.Event()
+
+    async def attempt() -> float:
+        found.append(await step())
+        done.set()
+        return 0
+
+    stopping = asyncio.create_task(stop.wait())
+    trying = asyncio.create_task(keep_stepping(name, attempt, Bell(), done))
+    await asyncio.wait((stopping, trying), return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, trying):
+        task.cancel()
+    await asyncio.gather(stopping, trying, return_exceptions=True)
+    return found[0] if found else None

@@ -4,16 +4,21 @@ A revocation names a schedule that was deleted, paused or edited while a dispatc
 answers only after every holder has let go (docs/decisions/0007), so what it answers is true.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
+import structlog
 
 from scheduler_domain.application.ports.dispatchers import Revocation
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.statements import statement
 
 REVOCATION_LIFETIME = timedelta(minutes=1)
+_FAREWELL = timedelta(seconds=1)
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_log = structlog.get_logger(__name__)
 
 
 class PostgresDispatchers:
@@ -40,4 +45,15 @@ class PostgresDispatchers:
         return [Revocation(*row) for row in rows]
 
     async def leave(self, number: int) -> None:
-        await self._pool.execute("DELETE FROM dispatcher WHERE id = $1", number)
+        """Take the row away, if the database answers within a second; otherwise housekeeping does once it is silent."""
+        try:
+            async with asyncio.timeout(_FAREWELL.total_seconds()):
+                await self._pool.execute("DELETE FROM dispatcher WHERE id = $1", number)
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
+            _log.warning("dispatcher.left_unsaid", error=repr(error))
