@@ -1,18 +1,41 @@
-"""Answers as the framework sends them."""
+"""Answers as the server takes them."""
 
-from litestar.response.base import ASGIResponse
+from collections.abc import Mapping
+from typing import Any
 
 from scheduler_domain.application.ports.answers import Answer
 
 
-def sent(answer: Answer) -> ASGIResponse:
+class HttpAnswer:
+    """A complete answer. It is an ASGI application itself, so the framework passes it on without building its own."""
+
+    __slots__ = ("_body", "_headers", "_status")
+
+    def __init__(
+        self, body: bytes = b"", status: int = 200, headers: Mapping[str, str] | None = None, media_type: str = ""
+    ) -> None:
+        self._body = body
+        self._status = status
+        named = [] if headers is None else headers.items()
+        self._headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named]
+        if media_type:
+            self._headers.append((b"content-type", media_type.encode("latin-1")))
+        if status != 204:
+            self._headers.append((b"content-length", b"%d" % len(body)))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 (ASGI)
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def sent(answer: Answer) -> HttpAnswer:
     """Return the response for an answer, new or remembered."""
-    return json_response(answer.body.encode(), answer.status, answer.headers)
+    return json_answer(answer.body.encode(), answer.status, answer.headers)
 
 
-def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> ASGIResponse:
-    return ASGIResponse(body=body, status_code=status, headers=headers or {}, media_type="application/json")
+def json_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpAnswer:
+    return HttpAnswer(body, status, headers, "application/json")
 
 
-def nothing() -> ASGIResponse:
-    return ASGIResponse(status_code=204)
+def nothing() -> HttpAnswer:
+    return HttpAnswer(status=204)

@@ -12,7 +12,6 @@ from litestar.exceptions import HTTPException
 from scheduler_domain.bootstrap.api import RequestMetrics, api_services, request_metrics
 from scheduler_domain.domain.errors import SchedulerError
 from scheduler_domain.entrypoints.http_api.authentication import door
-from scheduler_domain.entrypoints.http_api.bodies import LARGEST_BODY
 from scheduler_domain.entrypoints.http_api.documents import routes as documents
 from scheduler_domain.entrypoints.http_api.health import routes as health
 from scheduler_domain.entrypoints.http_api.occurrences import routes as occurrences
@@ -102,7 +101,6 @@ def create_app(settings: Settings) -> Litestar:
             Exception: answer_defect,
         },
         lifespan=[lifespan],
-        request_max_body_size=LARGEST_BODY,
         openapi_config=None,
         logging_config=None,
         debug=False,

@@ -19,6 +19,7 @@ from scheduler_domain.domain.validation import escaped
 from scheduler_domain.entrypoints.http_api.request_scope import header_values
 
 LARGEST_BODY: Final = 256 * 1024
+_BODY: Final = "scheduler_body"
 DEEPEST_BODY: Final = 16
 _MEDIA_TYPE: Final = re.compile(rb"application/(merge-patch\+)?json(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 _PLACE: Final = re.compile(r" - at `(?:key` in `)?\$([^`]*)`$")
@@ -49,12 +50,37 @@ class UnsupportedMediaType(SchedulerError):
     code = "unsupported-media-type"
 
 
+class BodyTooLarge(SchedulerError):
+    code = "payload-too-large"
+
+
+async def body_of(request: Request[Any, Any, Any]) -> bytes:
+    """Return the body, read once; BodyTooLarge as soon as more bytes came than are accepted, whatever was announced."""
+    known: bytes | None = request.scope.get(_BODY)  # type: ignore[assignment]  # the scope's type knows no keys of ours
+    if known is not None:
+        return known
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise InvalidRequest("the connection was closed before the body was complete")
+        chunks.append(message["body"])
+        size += len(message["body"])
+        if size > LARGEST_BODY:
+            raise BodyTooLarge(f"a body has {LARGEST_BODY // 1024} KiB at most")
+        more = message["more_body"]
+    body = request.scope[_BODY] = b"".join(chunks)  # type: ignore[typeddict-unknown-key]  # as above
+    return body
+
+
 async def read_json(request: Request[Any, Any, Any], *, is_required: bool = True, is_patch: bool = False) -> Any:
     """Return the body's JSON value; an absent optional body is an empty object.
 
-    Raises UnsupportedMediaType, InvalidRequest where it is not strict JSON, and the framework's 413 by bytes counted.
+    Raises UnsupportedMediaType, InvalidRequest where it is not strict JSON, and BodyTooLarge.
     """
-    body = await request.body()
+    body = await body_of(request)
     if not body and not is_required:
         return {}
     _check_media_type(request, is_patch)

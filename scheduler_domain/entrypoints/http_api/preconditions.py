@@ -11,6 +11,7 @@ from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.change_schedule import Precondition
 from scheduler_domain.application.ports.answers import Answer
 from scheduler_domain.domain.errors import InvalidRequest, PreconditionUnreadable
+from scheduler_domain.entrypoints.http_api.bodies import body_of
 from scheduler_domain.entrypoints.http_api.request_scope import Scope, header_values
 
 _VERSION: Final = re.compile(r'"([0-9]{1,9})"')
@@ -50,5 +51,5 @@ async def once(request: Request[Any, Any, Any], answer: Callable[[Result], Answe
         return Once(answer)
     if len(sent) > 1 or _KEY.fullmatch(sent[0]) is None:
         raise InvalidRequest("Idempotency-Key is one header of 1 to 200 visible ASCII characters")
-    asked = b"\n".join([request.method.encode(), request.scope["path"].encode(), await request.body()])
+    asked = b"\n".join([request.method.encode(), request.scope["path"].encode(), await body_of(request)])
     return Once(answer, sent[0].decode("ascii"), hashlib.sha256(asked).digest())

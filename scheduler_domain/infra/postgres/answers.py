@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import asyncpg
 import msgspec
 
 from scheduler_domain.application.ports.answers import Answer, AnswerTaken, RememberedAnswer
+from scheduler_domain.infra.postgres.connections import Connection
 from scheduler_domain.infra.postgres.pool import TenantPool, tenant_statement
 from scheduler_domain.infra.postgres.statements import statement
 
@@ -29,7 +29,7 @@ class PostgresAnswers:
         return RememberedAnswer(row["key"], row["fingerprint"], answer)
 
 
-async def remember(connection: asyncpg.pool.PoolConnectionProxy, tenant_id: str, remembered: RememberedAnswer) -> None:
+async def remember(connection: Connection, tenant_id: str, remembered: RememberedAnswer) -> None:
     """Keep the answer in the transaction under way; AnswerTaken where a younger one is kept already."""
     answer = remembered.answer
     kept = await connection.fetchval(

@@ -6,10 +6,12 @@ import asyncpg
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
+from scheduler_domain.infra.postgres.connections import Connection
+
 _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # untyped upstream
 
 
-async def fetch(connection: asyncpg.pool.PoolConnectionProxy, query: Select[Any]) -> list[asyncpg.Record]:
+async def fetch(connection: Connection, query: Select[Any]) -> list[asyncpg.Record]:
     """Run a composed query; values travel as parameters, never in the text."""
     compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     values = [compiled.params[name] for name in compiled.positiontup or ()]

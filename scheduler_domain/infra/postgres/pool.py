@@ -3,7 +3,7 @@
 Row-level security compares each row's tenant with a setting that lives as long as a transaction. It is made in two
 places only: by `transaction`, whose first statement it is, and by the opening part that each one-statement file
 carries, which saves two of three round trips (docs/decisions/0008). Nothing session-level is ever set, so a
-connection has nothing to reset when it is given back, which would cost half the throughput.
+connection has nothing to reset when it is given back (connections.py).
 
 PostgreSQL away, stuck or unreachable shows as Unavailable within `LONGEST_WAIT + COMMAND_TIMEOUT`; a connection that
 did not answer in time is dropped, not reused.
@@ -20,7 +20,7 @@ import asyncpg
 
 from scheduler_domain.domain.errors import Unavailable
 from scheduler_domain.infra.postgres.address import asyncpg_url
-from scheduler_domain.infra.postgres.dispatch_pool import StatelessConnection
+from scheduler_domain.infra.postgres.connections import Connection, Connections
 from scheduler_domain.infra.postgres.roles import APP
 from scheduler_domain.infra.postgres.statements import statement
 
@@ -59,8 +59,8 @@ def tenant_statement(name: str) -> TenantStatement:
 class TenantPool:
     """Runs statements as one tenant each; there is no way to run one as nobody in particular."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     async def row(self, text: TenantStatement, tenant_id: str, *arguments: object) -> asyncpg.Record | None:
         async with self._connection() as connection:
@@ -72,7 +72,7 @@ class TenantPool:
             return rows
 
     @asynccontextmanager
-    async def transaction(self, tenant_id: str) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    async def transaction(self, tenant_id: str) -> AsyncIterator[Connection]:
         """Run several statements as one tenant, all or nothing, each seeing what was committed before it."""
         async with (
             self._connection() as connection,
@@ -90,19 +90,19 @@ class TenantPool:
 
     def counts(self) -> tuple[int, int]:
         """Return how many connections are open and how many of these are idle."""
-        return self._pool.get_size(), self._pool.get_idle_size()
+        return self._connections.open_count, self._connections.idle_count
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            connection = await self._pool.acquire(timeout=LONGEST_WAIT.total_seconds())
+            connection = await self._connections.take()
             try:
                 yield connection
             except (TimeoutError, asyncio.CancelledError):
-                connection.terminate()  # a release would wait for an answer that is not coming
+                connection.terminate()  # its answer may still come, and would be the next one's
                 raise
             finally:
-                await self._pool.release(connection)
+                self._connections.give_back(connection)
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Unavailable("the database does not answer; try again shortly") from error
         except asyncpg.PostgresError as error:
@@ -130,19 +130,18 @@ def _is_outage(error: asyncpg.PostgresError) -> bool:
 @asynccontextmanager
 async def open_tenant_pool(postgres_url: str, size: int = SIZE) -> AsyncIterator[TenantPool]:
     """Open a pool that connects when it is first asked, so an API starts and answers 503 while PostgreSQL is away."""
-    pool = await asyncpg.create_pool(
-        asyncpg_url(postgres_url),
-        min_size=0,
-        max_size=size,
-        connection_class=StatelessConnection,
-        command_timeout=COMMAND_TIMEOUT.total_seconds(),
-        timeout=CONNECT_TIMEOUT.total_seconds(),
-        server_settings=dict(_SESSION),
-    )
+    address = asyncpg_url(postgres_url)
+
+    async def connect() -> Connection:
+        return await asyncpg.connect(
+            address,
+            command_timeout=COMMAND_TIMEOUT.total_seconds(),
+            timeout=CONNECT_TIMEOUT.total_seconds(),
+            server_settings=dict(_SESSION),
+        )
+
+    connections = Connections(connect, size, LONGEST_WAIT)
     try:
-        yield TenantPool(pool)
+        yield TenantPool(connections)
     finally:
-        try:
-            await asyncio.wait_for(pool.close(), COMMAND_TIMEOUT.total_seconds())
-        except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
-            pool.terminate()
+        await connections.close()

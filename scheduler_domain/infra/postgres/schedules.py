@@ -23,6 +23,7 @@ from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition
 from scheduler_domain.domain.target import target_kind
 from scheduler_domain.domain.withdrawal import QueuedOccurrence, Withdrawal
 from scheduler_domain.infra.postgres.answers import remember
+from scheduler_domain.infra.postgres.connections import Connection
 from scheduler_domain.infra.postgres.pool import TenantPool, tenant_statement
 from scheduler_domain.infra.postgres.schedule_lists import wanted_schedules
 from scheduler_domain.infra.postgres.schedule_rows import schedule_of
@@ -91,7 +92,7 @@ class _Held:
 
     def __init__(
         self,
-        connection: asyncpg.pool.PoolConnectionProxy,
+        connection: Connection,
         tenant_id: str,
         row: asyncpg.Record,
         queued: Sequence[asyncpg.Record],

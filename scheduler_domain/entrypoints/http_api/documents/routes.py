@@ -8,9 +8,8 @@ import msgspec
 from litestar import Request, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
-from litestar.response.base import ASGIResponse
 
-from scheduler_domain.entrypoints.http_api.answers import json_response
+from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer
 from scheduler_domain.entrypoints.http_api.documents import descriptions
 from scheduler_domain.entrypoints.http_api.documents.older_openapi import in_openapi_30
 from scheduler_domain.entrypoints.http_api.operations import told
@@ -53,30 +52,30 @@ _START: Final = b"""SwaggerUIBundle({
 
 
 @get("/openapi.json", opt=told(descriptions.OPENAPI))
-async def openapi_document(request: Request[Any, Any, Any]) -> ASGIResponse:
-    return json_response(_encoded(request), headers=_KEPT)
+async def openapi_document(request: Request[Any, Any, Any]) -> HttpAnswer:
+    return json_answer(_encoded(request), headers=_KEPT)
 
 
 @get("/docs", opt=told(descriptions.DOCS))
-async def docs_page() -> ASGIResponse:
+async def docs_page() -> HttpAnswer:
     headers = {**_KEPT, "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
-    return ASGIResponse(body=_PAGE, media_type="text/html", headers=headers)
+    return HttpAnswer(_PAGE, headers=headers, media_type="text/html; charset=utf-8")
 
 
 @get("/docs/{name:str}", opt=told(descriptions.ASSET))
-async def docs_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
+async def docs_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> HttpAnswer:
     if name == "start.js":
-        return ASGIResponse(body=_START, media_type="text/javascript", headers=_KEPT)
+        return HttpAnswer(_START, headers=_KEPT, media_type="text/javascript")
     if name == "openapi-3.0.json":
-        return json_response(msgspec.json.encode(in_openapi_30(_document(request))), headers=_KEPT)
+        return json_answer(msgspec.json.encode(in_openapi_30(_document(request))), headers=_KEPT)
     if name not in _ASSETS:
         raise NotFoundException
-    return ASGIResponse(body=_asset(name), media_type=_ASSETS[name], headers=_KEPT)
+    return HttpAnswer(_asset(name), headers=_KEPT, media_type=_ASSETS[name])
 
 
 @get("/", opt=told(descriptions.FRONT), status_code=307)
-async def front_page() -> ASGIResponse:
-    return ASGIResponse(status_code=307, headers={"Location": "/docs"})
+async def front_page() -> HttpAnswer:
+    return HttpAnswer(status=307, headers={"Location": "/docs"})
 
 
 def _document(request: Request[Any, Any, Any]) -> dict[str, Any]:

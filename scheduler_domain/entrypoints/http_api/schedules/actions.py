@@ -4,14 +4,13 @@ from typing import Any
 
 from litestar import Request, get, post
 from litestar.params import FromPath
-from litestar.response.base import ASGIResponse
 
 from scheduler_domain.application.change_schedule import Pause
 from scheduler_domain.application.preview_trigger import LARGEST_COUNT, preview_trigger
 from scheduler_domain.domain.schedule import rule_spec_of
 from scheduler_domain.domain.triggers import TriggerError
 from scheduler_domain.domain.validation import refuse, rule_problem, text_problems
-from scheduler_domain.entrypoints.http_api.answers import json_response, sent
+from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, sent
 from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import triggered_answer
 from scheduler_domain.entrypoints.http_api.operations import told
@@ -31,7 +30,7 @@ from scheduler_domain.entrypoints.http_api.services import services_of
 
 
 @post("/schedules/{schedule_id:str}/pause", opt=told(descriptions.PAUSE), status_code=200)
-async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
@@ -46,7 +45,7 @@ async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
 
 
 @post("/schedules/{schedule_id:str}/resume", opt=told(descriptions.RESUME), status_code=200)
-async def resume_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def resume_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
@@ -59,7 +58,7 @@ async def resume_schedule(request: Request[Any, Any, Any], schedule_id: FromPath
 
 
 @post("/schedules/{schedule_id:str}/trigger", opt=told(descriptions.TRIGGER), status_code=202)
-async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity = id_in_path(schedule_id)
@@ -69,14 +68,14 @@ async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: FromPat
 
 
 @get("/schedules/{schedule_id:str}/next", opt=told(descriptions.NEXT))
-async def next_instants(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def next_instants(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     count = Query(request.scope, ("count",)).whole("count", 10, 1, LARGEST_COUNT)
     preview = services_of(request.scope).use.preview_schedule
-    return json_response(preview_json(await preview(caller_of(request.scope), id_in_path(schedule_id), count)))
+    return json_answer(preview_json(await preview(caller_of(request.scope), id_in_path(schedule_id), count)))
 
 
 @post("/schedules/preview", opt=told(descriptions.PREVIEW), status_code=200)
-async def preview_unsaved(request: Request[Any, Any, Any]) -> ASGIResponse:
+async def preview_unsaved(request: Request[Any, Any, Any]) -> HttpAnswer:
     services = services_of(request.scope)
     tenant_id = caller_of(request.scope).tenant_id
     wanted = typed(without_tenant(await read_json(request), tenant_id), PreviewRequest)
@@ -86,4 +85,4 @@ async def preview_unsaved(request: Request[Any, Any, Any]) -> ASGIResponse:
         found = preview_trigger(spec, wanted.after or now, wanted.count, wanted.max_runs)
     except TriggerError as error:
         raise rule_problem(error) from None
-    return json_response(preview_json(found))
+    return json_answer(preview_json(found))

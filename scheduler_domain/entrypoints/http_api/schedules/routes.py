@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, patch, post, put
 from litestar.params import FromPath
-from litestar.response.base import ASGIResponse
 
 from scheduler_domain.application.change_schedule import Edit
 from scheduler_domain.application.ports.schedules import SchedulesWanted, SortField
@@ -14,7 +13,7 @@ from scheduler_domain.domain.merge_patch import merge
 from scheduler_domain.domain.roles import Role
 from scheduler_domain.domain.schedule import ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.validation import key_problems, label_problems, refuse
-from scheduler_domain.entrypoints.http_api.answers import json_response, nothing, sent
+from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, nothing, sent
 from scheduler_domain.entrypoints.http_api.authentication import demand
 from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
 from scheduler_domain.entrypoints.http_api.operations import told
@@ -31,7 +30,7 @@ _SORTS = {f"{sign}{name}": (name, bool(sign)) for name in _SORT_FIELDS for sign 
 
 
 @post("/schedules", opt=told(descriptions.CREATE))
-async def create_schedule(request: Request[Any, Any, Any]) -> ASGIResponse:
+async def create_schedule(request: Request[Any, Any, Any]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     definition = typed(without_tenant(await read_json(request), caller.tenant_id), ScheduleDefinition)
@@ -42,7 +41,7 @@ async def create_schedule(request: Request[Any, Any, Any]) -> ASGIResponse:
 
 
 @get("/schedules", opt=told(descriptions.LIST))
-async def list_schedules(request: Request[Any, Any, Any]) -> ASGIResponse:
+async def list_schedules(request: Request[Any, Any, Any]) -> HttpAnswer:
     known = ("state", "enabled", "q", "trigger", "targetKind", "sort", "page", "pageSize", "cursor")
     query = Query(request.scope, known, repeatable=("label",))
     page, size = query.page()
@@ -61,23 +60,23 @@ async def list_schedules(request: Request[Any, Any, Any]) -> ASGIResponse:
         after=query.cursor(),
     )
     found = await services_of(request.scope).use.read_schedules.wanted(caller_of(request.scope), wanted)
-    return json_response(schedules_json(found, page, size))
+    return json_answer(schedules_json(found, page, size))
 
 
 @get("/schedules/{schedule_id:str}", opt=told(descriptions.GET))
-async def get_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def get_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     read = services_of(request.scope).use.read_schedules
     return sent(schedule_answer(await read.by_id(caller_of(request.scope), id_in_path(schedule_id))))
 
 
 @get("/schedules/by-key/{key:str}", opt=told(descriptions.GET_BY_KEY))
-async def get_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> ASGIResponse:
+async def get_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> HttpAnswer:
     read = services_of(request.scope).use.read_schedules
     return sent(schedule_answer(await read.by_key(caller_of(request.scope), _known_key(key))))
 
 
 @patch("/schedules/{schedule_id:str}", opt=told(descriptions.PATCH))
-async def patch_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def patch_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
     document = without_tenant(await read_json(request, is_patch=True), caller.tenant_id)
     if not isinstance(document, dict):
@@ -90,7 +89,7 @@ async def patch_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
 
 
 @put("/schedules/{schedule_id:str}", opt=told(descriptions.PUT))
-async def put_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def put_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
     document = without_tenant(await read_json(request), caller.tenant_id)
     edit = _replacing(document, typed(document, ScheduleDefinition))
@@ -99,7 +98,7 @@ async def put_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[st
 
 
 @put("/schedules/by-key/{key:str}", opt=told(descriptions.PUT_BY_KEY))
-async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> ASGIResponse:
+async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
     document = without_tenant(await read_json(request), caller.tenant_id)
     definition = typed(document, ScheduleDefinition)
@@ -118,7 +117,7 @@ async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str
 
 # The framework refuses a declared 204 on a handler that returns its response itself.
 @delete("/schedules/{schedule_id:str}", opt=told(descriptions.DELETE), status_code=200)
-async def delete_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> ASGIResponse:
+async def delete_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     change = services_of(request.scope).use.change
     await change.delete(caller_of(request.scope), id_in_path(schedule_id), precondition(request.scope))
     return nothing()
