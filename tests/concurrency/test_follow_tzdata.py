@@ -190,6 +190,17 @@ async def test_the_planner_follows_what_it_is_about_to_plan_before_the_walk_come
     assert [row[0] for row in await connection.fetch("SELECT DISTINCT next_fire_at FROM schedule_cursor")] == [at]
 
 
+async def test_cursors_from_before_editions_were_kept_are_planned_where_they_stand(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    at = in_minutes(0)
+    await store_moved(connection, at, at, 20)
+    await connection.execute("UPDATE schedule_cursor SET next_order_ms = NULL, tzdata = NULL")
+    await planner(pool).step()
+    assert await connection.fetchval("SELECT count(*) FROM due_queue WHERE scheduled_for = $1", at) == 20
+    assert await editions(connection) == {tzdata_version()}
+
+
 async def test_an_instant_that_moved_into_the_past_fires_once_and_late(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
