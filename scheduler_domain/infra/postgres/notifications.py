@@ -13,6 +13,8 @@ from scheduler_domain.infra.postgres.address import asyncpg_url
 DUE, REVOKED = "scheduler_due", "scheduler_revoked"
 _RECONNECT_AFTER = timedelta(seconds=1)
 _CHECK_EVERY = timedelta(seconds=5)
+# The last one: asyncpg tells so that a connection was cut while nothing was asked of it.
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _log = structlog.get_logger(__name__)
 
 
@@ -21,8 +23,8 @@ async def listen(postgres_url: str, on_due: Callable[[], None], on_revoked: Call
     while True:
         try:
             await _listen_once(postgres_url, on_due, on_revoked)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            _log.warning("notifications.lost", error=str(error), falls_back_to="polling")
+        except _AWAY as error:
+            _log.warning("notifications.lost", error=repr(error), falls_back_to="polling")
         await asyncio.sleep(_RECONNECT_AFTER.total_seconds())
 
 
@@ -37,5 +39,5 @@ async def _listen_once(postgres_url: str, on_due: Callable[[], None], on_revoked
             await asyncio.sleep(_CHECK_EVERY.total_seconds())
             await connection.execute("SELECT 1")  # a connection that was cut silently answers nothing
     finally:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with contextlib.suppress(*_AWAY):
             await connection.close(timeout=1)
