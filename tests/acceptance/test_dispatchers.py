@@ -4,6 +4,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -165,7 +166,7 @@ async def test_a_schedule_that_runs_from_completion_goes_on_and_on(
 
     await eventually(three, within=15)
     rows = await connection.fetch("SELECT scheduled_for, ended_at FROM scheduler.ledger ORDER BY scheduled_for")
-    for previous, following in zip(rows, rows[1:], strict=False):
+    for previous, following in pairwise(rows):
         gap = following["scheduled_for"] - previous["ended_at"]
         assert abs(gap - timedelta(seconds=1)) < timedelta(milliseconds=5)
 

@@ -196,7 +196,8 @@ BEGIN
       CONTINUE WHEN to_regclass('scheduler.' || partition) IS NOT NULL;
       BEGIN
         EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', partition, parent,
-                       first_id_at(month), first_id_at((month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'));
+                       first_id_at(month),
+                       first_id_at((month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'));
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', partition);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', partition);
         changed := changed + 1;
@@ -228,8 +229,10 @@ GRANTS = (
     "GRANT SELECT (id, heartbeat_at, obeyed) ON dispatcher TO scheduler_app",
     "GRANT SELECT ON schedule, schedule_cursor TO scheduler_dispatch",
     "GRANT UPDATE (state, state_reason, resume_at, version, updated_at) ON schedule TO scheduler_dispatch",
-    "GRANT UPDATE (next_fire_at, checkpoint, run_count, caught_up_count, tzdata) ON schedule_cursor"
-    " TO scheduler_dispatch",
+    (
+        "GRANT UPDATE (next_fire_at, checkpoint, run_count, caught_up_count, tzdata) ON schedule_cursor"
+        " TO scheduler_dispatch"
+    ),
     "GRANT SELECT, INSERT, UPDATE, DELETE ON due_queue TO scheduler_dispatch",
     "GRANT SELECT, INSERT ON ledger, attempt TO scheduler_dispatch",
     "GRANT SELECT, DELETE ON revocation TO scheduler_dispatch",
