@@ -19,7 +19,8 @@ from tests.support.stored import definition, store_due, store_schedules
 from tests.support.waiting import eventually
 
 READY = '"event":"dispatcher.ready"'
-DRAINS_WITHIN = 30
+GRACE_SECONDS = 6
+DRAINS_WITHIN = GRACE_SECONDS + 5  # as 30 s are to the usual 25
 LEASE_SECONDS = 4
 StartDispatcher = Callable[[], RunningProcess]
 
@@ -52,6 +53,7 @@ def dispatcher(processes: Processes, own_servers: EmbeddedServers) -> StartDispa
         "REDIS_URL": urls.redis_url,
         "DISPATCHER_PORT": "0",
         "DISPATCHER_LEASE_SEC": str(LEASE_SECONDS),
+        "SHUTDOWN_GRACE_SEC": str(GRACE_SECONDS),
         "WEBHOOK_ALLOW_NETS": "127.0.0.0/8",
         "WEBHOOK_ALLOW_HTTP": "true",
     }

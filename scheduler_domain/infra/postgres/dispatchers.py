@@ -45,15 +45,18 @@ class PostgresDispatchers:
         return [Revocation(*row) for row in rows]
 
     async def leave(self, number: int) -> None:
-        """Take the row away, if the database answers within a second; otherwise housekeeping does once it is silent."""
+        """Take the row away, if the database answers within a second; otherwise housekeeping does once it is silent.
+
+        Not by a timeout: a statement that is cut short waits for a database that is stuck to say so.
+        """
+        leaving = asyncio.ensure_future(self._pool.execute("DELETE FROM dispatcher WHERE id = $1", number))
+        done, _ = await asyncio.wait((leaving,), timeout=_FAREWELL.total_seconds())
         try:
-            async with asyncio.timeout(_FAREWELL.total_seconds()):
-                await self._pool.execute("DELETE FROM dispatcher WHERE id = $1", number)
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
-            _log.warning("dispatcher.left_unsaid", error=repr(error))
+            if done:
+                leaving.result()
+                return
+            error: BaseException = TimeoutError()
+            leaving.cancel()
+        except _AWAY as failure:
+            error = failure
+        _log.warning("dispatcher.left_unsaid", error=repr(error))
