@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
+
+from scheduler_domain.domain.triggers import wall_time
 
 PLACE_NAMES = frozenset(
     {
@@ -105,7 +106,7 @@ def _envelope_pieces(source: BodySource) -> tuple[bytes, bytes]:
 
 
 def _places(source: BodySource) -> Callable[[str], str]:
-    local = source.scheduled_for.astimezone(ZoneInfo(source.tz))
+    local = wall_time(source.scheduled_for, source.tz)
     values = {
         "tenantId": source.tenant_id,
         "scheduleId": str(source.schedule_id),
