@@ -1,5 +1,6 @@
 """Getting a key set over https: bounded in time and size, following nobody elsewhere."""
 
+import asyncio
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +17,7 @@ def fetch_over_http(url: str) -> Fetch:
     async def fetch() -> bytes:
         try:
             async with (
+                asyncio.timeout(TIMEOUT.total_seconds()),  # the client's own is for each read, however many there are
                 httpx.AsyncClient(timeout=TIMEOUT.total_seconds(), follow_redirects=False) as client,
                 client.stream("GET", url, headers={"accept": "application/json"}) as response,
             ):
