@@ -1,5 +1,6 @@
 """What a request is known by while it is handled: its id, its headers as sent, its caller."""
 
+import itertools
 import re
 import secrets
 from typing import Any, Final
@@ -11,6 +12,9 @@ _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _REQUEST_ID: Final = "scheduler_request_id"
 _CALLER: Final = "scheduler_caller"
 
+_PROCESS: Final = secrets.token_hex(10)
+_numbers = itertools.count(1)
+
 Scope = Any
 """The ASGI scope: a dictionary that lives as long as the request."""
 
@@ -21,7 +25,7 @@ def request_id(scope: Scope) -> str:
     if known is None:
         sent = header_values(scope, REQUEST_ID_HEADER)
         is_sane = len(sent) == 1 and _SANE_ID.fullmatch(sent[0])
-        known = scope[_REQUEST_ID] = sent[0].decode("ascii") if is_sane else secrets.token_hex(16)
+        known = scope[_REQUEST_ID] = sent[0].decode("ascii") if is_sane else f"{_PROCESS}{next(_numbers):012x}"
     return str(known)
 
 

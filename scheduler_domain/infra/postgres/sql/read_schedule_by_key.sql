@@ -1,23 +1,19 @@
 -- read_schedule_by_key: one schedule as it stands, by the key that its tenant gave it ($2). Otherwise as read_schedule.
 -- LATERAL with LIMIT cannot run before the row it hangs on, so the tenant is set before any policy asks for it.
 WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id)
-SELECT found.*, least(found.cursor_at, queued.first_at) AS next_fire_at, fired.last_at AS last_fire_at
+SELECT found.*
 FROM tenant
 CROSS JOIN LATERAL (
   SELECT s.id, s.definition, s.state, s.state_reason, s.revision, s.version, s.created_at, s.updated_at, s.created_by,
-         c.next_fire_at AS cursor_at
+         least(c.next_fire_at,
+               (SELECT min(q.scheduled_for) FROM due_queue AS q
+                WHERE q.tenant_id = s.tenant_id AND q.schedule_id = s.id AND q.kind = 'SCHEDULED'
+                  AND q.first_fired_at IS NULL)) AS next_fire_at,
+         (SELECT coalesce(l.fired_at, l.ended_at) FROM ledger AS l
+          WHERE l.tenant_id = s.tenant_id AND l.schedule_id = s.id AND l.status IN ('COMPLETED', 'FAILED')
+          ORDER BY l.scheduled_for DESC
+          LIMIT 1) AS last_fire_at
   FROM schedule AS s
   JOIN schedule_cursor AS c ON c.tenant_id = s.tenant_id AND c.schedule_id = s.id
   WHERE s.tenant_id = tenant.id AND s.key = $2::text
   LIMIT 1) AS found
-CROSS JOIN LATERAL (
-  SELECT min(q.scheduled_for) AS first_at
-  FROM due_queue AS q
-  WHERE q.tenant_id = tenant.id AND q.schedule_id = found.id AND q.kind = 'SCHEDULED' AND q.first_fired_at IS NULL
-  LIMIT 1) AS queued
-LEFT JOIN LATERAL (
-  SELECT coalesce(l.fired_at, l.ended_at) AS last_at
-  FROM ledger AS l
-  WHERE l.tenant_id = tenant.id AND l.schedule_id = found.id AND l.status IN ('COMPLETED', 'FAILED')
-  ORDER BY l.scheduled_for DESC
-  LIMIT 1) AS fired ON true
