@@ -226,7 +226,7 @@ class _Planning:
     def _concluded(self, checkpoint: str | None, following: Instant | None, misses_go_on: bool) -> Plan:
         cursor = self.cursor
         if following is None and self.due:
-            self.due[-1] = _as_last(self.due[-1])
+            self.due[-1] = replace(self.due[-1], is_last=True)
         after = Cursor(
             cursor.tenant_id,
             cursor.schedule_id,
@@ -261,7 +261,7 @@ def _plan_chained(cursor: Cursor, now: datetime, tags: StartTags) -> Plan:
         after_skip = now + timedelta(seconds=cursor.rule.trigger.delay_sec)
         return Plan(cursor, _moved(cursor, after_skip, runs=0), [], planning.skipped, finished=False)
     if planning._runs_left() == 0:
-        planning.due[-1] = _as_last(planning.due[-1])
+        planning.due[-1] = replace(planning.due[-1], is_last=True)
     return Plan(cursor, _moved(cursor, None, runs=1), planning.due, [], finished=False)
 
 
@@ -275,20 +275,6 @@ def _moved(cursor: Cursor, next_fire_at: datetime | None, runs: int) -> Cursor:
         next_fire_at,
         run_count=cursor.run_count + runs,
         tzdata=tzdata_version(),
-    )
-
-
-def _as_last(planned: PlannedOccurrence) -> PlannedOccurrence:
-    return PlannedOccurrence(
-        planned.tenant_id,
-        planned.schedule_id,
-        planned.id,
-        planned.kind,
-        planned.revision,
-        planned.scheduled_for,
-        planned.due_at,
-        planned.start_tag,
-        is_last=True,
     )
 
 

@@ -1,9 +1,9 @@
 """Where an occurrence is delivered, and the grammar of what may be named there."""
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from scheduler_domain.domain.errors import InvalidField
 
@@ -57,9 +57,6 @@ def target_kind(target: Target) -> TargetKind:
             return "HTTP"
         case QueueTarget():
             return "QUEUE"
-
-
-SuccessStatus = Annotated[str, Meta(pattern=r"^([1-5]xx|[1-5][0-9][0-9])$")]
 
 
 def check_topic(topic: str, pointer: str) -> str:

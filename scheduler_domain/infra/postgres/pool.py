@@ -118,13 +118,7 @@ def _is_outage(error: asyncpg.PostgresError) -> bool:
     42501, 42P01, 42703 and 28: a schema, role or table that a migration or a grant has yet to bring.
     """
     state = error.sqlstate or ""
-    return state[:2] in {"08", "53", "57", "58", "40", "28", "3D"} or state in {
-        "25006",
-        "42501",
-        "42P01",
-        "42703",
-        "3F000",
-    }
+    return state[:2] in _OUTAGE_CLASSES or state in _OUTAGES
 
 
 @asynccontextmanager
