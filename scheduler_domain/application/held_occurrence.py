@@ -1,13 +1,12 @@
 """A claimed occurrence in the hands of this dispatcher: encoded, leased, and waiting for its instant."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
 from msgspec import Raw, Struct, field
 
 from scheduler_domain.application.ports.due_queue import Claimed
-from scheduler_domain.domain.planning import due_after
 from scheduler_domain.domain.schedule import FixedDelayTrigger, Retry, Trigger
 from scheduler_domain.domain.target import Target
 
@@ -51,4 +50,4 @@ def next_due_at(claimed: Claimed, terms: DeliveryTerms, ended_at: datetime) -> d
     trigger = terms.trigger
     if claimed.kind != "SCHEDULED" or not isinstance(trigger, FixedDelayTrigger) or trigger.anchor != "COMPLETION":
         return None
-    return due_after(ended_at, trigger.delay_sec)
+    return ended_at + timedelta(seconds=trigger.delay_sec)

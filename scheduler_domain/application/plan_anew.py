@@ -12,7 +12,7 @@ from scheduler_domain.application.accept_schedule import planned_ahead, run_now
 from scheduler_domain.application.ports.schedules import HeldSchedule
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.occurrence import OccurrenceKind
-from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, due_after, placed
+from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, placed
 from scheduler_domain.domain.schedule import FixedDelayTrigger, OneShotTrigger, Schedule
 from scheduler_domain.domain.triggers import TriggerError, tzdata_version
 from scheduler_domain.domain.validation import checked_rule, rule_problem
@@ -104,15 +104,15 @@ def _next_of_edited_chain(held: HeldSchedule, cursor: Cursor, withdrawal: Withdr
     ahead = [row.scheduled_for for row in planned if row.scheduled_for >= held.now]
     was_due = min(ahead, default=held.cursor.next_fire_at)
     if was_due is None or was_due < held.now or held.cursor.rule.trigger != cursor.rule.trigger:
-        was_due = _a_delay_after(held.now, cursor)
+        was_due = held.now + _delay(cursor)
     return _not_before_start(was_due, cursor)
 
 
 def _next_of_resumed_chain(held: HeldSchedule, cursor: Cursor) -> datetime | None:
     if any(row.kind == OccurrenceKind.SCHEDULED for row in held.queued):
         return None
-    was_due = _a_delay_after(held.last_ended_at or cursor.created_at, cursor)
-    return _not_before_start(was_due if was_due > held.now else _a_delay_after(held.now, cursor), cursor)
+    was_due = (held.last_ended_at or cursor.created_at) + _delay(cursor)
+    return _not_before_start(was_due if was_due > held.now else held.now + _delay(cursor), cursor)
 
 
 def _not_before_start(at: datetime, cursor: Cursor) -> datetime | None:
@@ -121,6 +121,6 @@ def _not_before_start(at: datetime, cursor: Cursor) -> datetime | None:
     return due_at if end_at is None or due_at <= end_at else None
 
 
-def _a_delay_after(at: datetime, cursor: Cursor) -> datetime:
+def _delay(cursor: Cursor) -> timedelta:
     assert isinstance(cursor.rule.trigger, FixedDelayTrigger)
-    return due_after(at, cursor.rule.trigger.delay_sec)
+    return timedelta(seconds=cursor.rule.trigger.delay_sec)

@@ -125,15 +125,6 @@ def plan_instants(
     return _Planning(cursor, rule, now, tags).decided(instants, following, cursor.checkpoint)
 
 
-def due_after(ended_at: datetime, delay_sec: int) -> datetime:
-    """Return when a schedule that runs from completion is due after an occurrence that ended then.
-
-    Rounded up to the millisecond, the grain of every instant in a message: the instant of firing, cut to it there, is
-    then never before the due one.
-    """
-    return ended_at + timedelta(seconds=delay_sec, microseconds=-ended_at.microsecond % 1000)
-
-
 def instant_id(cursor: Cursor, kind: OccurrenceKind, instant: Instant) -> UUID:
     return occurrence_id(cursor.tenant_id, cursor.schedule_id, kind, instant.nominal, instant.order_ms)
 
@@ -267,7 +258,7 @@ def _plan_chained(cursor: Cursor, now: datetime, tags: StartTags) -> Plan:
     else:
         planning._fire(instant, tags.live(cursor.tenant_id, planning._due_at(instant)))
     if planning.skipped:
-        after_skip = due_after(now, cursor.rule.trigger.delay_sec)
+        after_skip = now + timedelta(seconds=cursor.rule.trigger.delay_sec)
         return Plan(cursor, _moved(cursor, after_skip, runs=0), [], planning.skipped, finished=False)
     if planning._runs_left() == 0:
         planning.due[-1] = replace(planning.due[-1], is_last=True)

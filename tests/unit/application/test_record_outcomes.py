@@ -83,12 +83,5 @@ def test_the_end_of_an_occurrence_starts_the_delay_to_the_next_however_it_ended(
         assert ended(chained, outcome).next_due_at == ends_at + timedelta(seconds=60)
 
 
-def test_the_next_is_due_at_a_whole_millisecond_and_never_a_moment_early() -> None:
-    ended_at = DUE + timedelta(microseconds=1_000_001)
-    result = decide(held(2, FixedDelayTrigger(60)), Delivered(), DUE, ended_at, 1000, 0.5)
-    assert isinstance(result, Ended)
-    assert result.next_due_at == DUE + timedelta(seconds=61, milliseconds=1)
-
-
 def test_a_run_by_hand_does_not_move_the_plan() -> None:
     assert ended(held(0, FixedDelayTrigger(60), kind="MANUAL"), Delivered()).next_due_at is None
