@@ -29,7 +29,7 @@ PLACE_NAMES = frozenset(
         "attempt",
     }
 )
-FIRED_AT_LENGTH = len("2026-11-22T09:00:00.000Z")
+FIRED_AT_LENGTH = len("2026-11-22T09:00:00.000000Z")
 _PLACE = re.compile(r"\$(?:\$|\{([^{}\"\\]*)\}|)")
 _FIRED_AT_MARK = "\x00"
 
@@ -91,8 +91,11 @@ def instant_text(at: datetime) -> str:
 
 
 def fired_at_text(at: datetime) -> bytes:
-    """Return the firing instant in milliseconds, always `FIRED_AT_LENGTH` bytes, so frames can be sized ahead."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds").encode() + b"Z"
+    """Return the firing instant, always `FIRED_AT_LENGTH` bytes, so that frames can be sized ahead.
+
+    To the microsecond, the grain of a due instant: cut any shorter, a message could say that it fired early.
+    """
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds").encode() + b"Z"
 
 
 def _envelope_pieces(source: BodySource) -> tuple[bytes, bytes]:

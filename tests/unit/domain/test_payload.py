@@ -43,7 +43,7 @@ def test_without_a_payload_the_envelope_is_sent() -> None:
         "scheduleName": "Daily",
         "occurrenceId": str(UUID(int=2)),
         "scheduledFor": "2026-11-22T08:00:00Z",
-        "firedAt": "2026-11-22T09:00:00.001Z",
+        "firedAt": "2026-11-22T09:00:00.001234Z",
         "attempt": 3,
     }
 
@@ -64,6 +64,11 @@ def test_the_firing_instant_can_stand_in_several_places() -> None:
 def test_a_fired_at_text_always_has_the_same_length() -> None:
     for at in (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)):
         assert len(fired_at_text(at)) == FIRED_AT_LENGTH
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_message_never_says_that_it_fired_before_it_was_due(at: datetime) -> None:
+    assert datetime.fromisoformat(fired_at_text(at).decode()) == at
 
 
 @given(st.text())
