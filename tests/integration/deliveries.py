@@ -8,7 +8,7 @@ from scheduler_domain.domain.payload import BodySource, body_pieces
 from scheduler_domain.domain.target import EventTarget, HttpMethod, HttpRequest, HttpTarget, Target
 from scheduler_domain.domain.trace import traceparent
 
-FIRED_AT = b"2026-11-22T09:00:00.123Z"
+FIRED_AT = b"2026-11-22T09:00:00.123456Z"
 NINE = datetime(2026, 11, 22, 9, tzinfo=UTC)
 SCHEDULE = UUID("019e5a00-0000-7000-8000-000000000007")
 
