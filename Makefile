@@ -23,11 +23,14 @@ demo: install ## The same with sample schedules, showing each delivery as it hap
 	@$(BIN)/scheduler dev --demo $(ARGS)
 
 ##@ Work on it
-.PHONY: install test check bench chaos fuzz
+.PHONY: install test faults check bench chaos fuzz
 install: $(INSTALLED) ## Make .venv with everything in it, from requirements.lock; done again only when that changes.
 
 test: install ## Run the test suite on real servers. ARGS="-k claim" passes options to pytest.
 	@$(BIN)/pytest $(ARGS)
+
+faults: install ## The outages of docs/failures.md that take too long for the plain suite. ARGS as for test.
+	@$(BIN)/pytest -m faults $(ARGS)
 
 check: ## What CI runs: every static check, then the whole suite.
 	@bash .ci/run

@@ -142,5 +142,6 @@ async def _leadership(stack: AsyncExitStack, settings: Settings, fallback: Leade
 def _planning_key(postgres_url: str) -> str:
     """Return the lock's name: one per database, so that installations which share a Redis do not share a planner."""
     where = urlsplit(postgres_url)
-    database = f"{where.hostname}:{where.port}{where.path}"
+    hosts = ",".join(sorted(where.netloc.rpartition("@")[2].lower().split(",")))
+    database = f"{hosts}{where.path}"
     return f"scheduler:plan:{sha256(database.encode()).hexdigest()[:16]}"

@@ -62,6 +62,13 @@ class Connections:
         elif not self._pass_on(connection):
             self._idle.append(connection)
 
+    def cut_idle(self) -> None:
+        """Cut every idle connection: what befell one on its server has mostly befallen all."""
+        idle, self._idle = self._idle, []
+        self._open_count -= len(idle)
+        for connection in idle:
+            connection.terminate()
+
     async def close(self) -> None:
         """Say goodbye on every idle connection, briefly; those in use are cut when they are given back."""
         self._is_closing = True

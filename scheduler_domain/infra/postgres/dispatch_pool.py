@@ -6,13 +6,14 @@ statement has one right plan, index lookups from the rows it is given, and these
 """
 
 import logging
+from collections.abc import Coroutine
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
-from scheduler_domain.infra.postgres.address import asyncpg_url
+from scheduler_domain.infra.postgres.address import PostgresAddress
 from scheduler_domain.infra.postgres.roles import DISPATCH
 
 COMMAND_TIMEOUT: Final = timedelta(seconds=5)
@@ -25,26 +26,57 @@ _SESSION = MappingProxyType(
         "enable_mergejoin": "off",
         "enable_bitmapscan": "off",
         "plan_cache_mode": "force_generic_plan",
+        # A statement whose connection we cut must not go on and lease what nobody will hear of.
+        "client_connection_check_interval": "1s",
         "application_name": "scheduler dispatch",
     }
 )
 
 
-class StatelessConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
-    """A connection on which nothing session-level is ever set: a release has nothing to reset, a round trip less."""
+class DispatchConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg ships no types
+    """A connection that needs no cleaning up, and no patience.
+
+    Nothing session-level is ever set, so a release has nothing to reset, a round trip less. And where the server gave
+    no answer in time, or takes no writes any more, the connection is cut at once: the driver would wait as long again
+    for its cancellation to be confirmed, and go on asking a server that is no longer the primary.
+    """
 
     def get_reset_query(self) -> str:
         return ""
+
+    async def execute(self, *arguments: Any, **options: Any) -> Any:
+        return await self._or_cut(super().execute(*arguments, **options))
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
+        return await self._or_cut(super().fetch(*arguments, **options))
+
+    async def fetchrow(self, *arguments: Any, **options: Any) -> Any:
+        return await self._or_cut(super().fetchrow(*arguments, **options))
+
+    async def fetchval(self, *arguments: Any, **options: Any) -> Any:
+        return await self._or_cut(super().fetchval(*arguments, **options))
+
+    async def _or_cut(self, running: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await running
+        except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
+            self.terminate()
+            raise
 
 
 async def open_dispatch_pool(postgres_url: str, size: int, *, hash_joins: bool = False) -> asyncpg.Pool:
     """Open `size` connections at once, so that the first herd waits for none."""
     logging.getLogger("asyncpg.pool").addFilter(_in_one_line)
+    address = PostgresAddress(postgres_url)
+
+    async def connect(_: None, **options: Any) -> asyncpg.Connection:
+        return await address.connect(**options)
+
     return await asyncpg.create_pool(
-        asyncpg_url(postgres_url),
+        connect=connect,
         min_size=size,
         max_size=size,
-        connection_class=StatelessConnection,
+        connection_class=DispatchConnection,
         timeout=COMMAND_TIMEOUT.total_seconds(),
         command_timeout=COMMAND_TIMEOUT.total_seconds(),
         server_settings={**_SESSION, "enable_hashjoin": "on" if hash_joins else "off"},

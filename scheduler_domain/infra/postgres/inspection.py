@@ -6,7 +6,7 @@ import asyncpg
 
 from scheduler_domain.application.ports.inspection import PostgresFacts, TzdataFacts, TzdataMove
 from scheduler_domain.domain.errors import Unavailable
-from scheduler_domain.infra.postgres.address import asyncpg_url
+from scheduler_domain.infra.postgres.address import PostgresAddress
 from scheduler_domain.infra.postgres.migrate import head_revision
 from scheduler_domain.infra.postgres.roles import DISPATCH
 from scheduler_domain.infra.postgres.statements import statement
@@ -27,8 +27,8 @@ SELECT current_setting('server_version_num')::int AS version,
 async def inspect_postgres(postgres_url: str) -> PostgresFacts:
     """Return what there is to know; Unavailable if the server cannot be reached or lets us not in."""
     try:
-        connection = await asyncpg.connect(
-            asyncpg_url(postgres_url), timeout=_ANSWERS_WITHIN, command_timeout=_ANSWERS_WITHIN
+        connection = await PostgresAddress(postgres_url).connect(
+            timeout=_ANSWERS_WITHIN, command_timeout=_ANSWERS_WITHIN
         )
         try:
             return await _look(connection)
@@ -44,8 +44,7 @@ async def inspect_tzdata(postgres_url: str, running: str, most_moves: int) -> Tz
     Reads every cursor, which takes about a third of a second for a million. Raises Unavailable.
     """
     try:
-        connection = await asyncpg.connect(
-            asyncpg_url(postgres_url),
+        connection = await PostgresAddress(postgres_url).connect(
             timeout=_ANSWERS_WITHIN,
             command_timeout=_COUNTS_WITHIN,
             server_settings={"role": DISPATCH, "search_path": "scheduler"},

@@ -17,9 +17,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from scheduler_domain.infra.postgres.address import sqlalchemy_url
+from scheduler_domain.infra.postgres.address import PostgresAddress
 from scheduler_domain.infra.postgres.roles import MAKE_ROLES, MAKE_SCHEMA
 
+_CONNECTS_WITHIN = 60.0
 _MIGRATIONS = Path(__file__).parent / "migrations"
 Result = TypeVar("Result")
 
@@ -63,10 +64,13 @@ def _run(connection: Connection, steps: Callable[[Config], None]) -> None:
 
 def _connected(postgres_url: str, work: Callable[[Connection], Result]) -> Result:
     async def connect() -> Result:
+        address = PostgresAddress(postgres_url)
         engine = create_async_engine(
-            sqlalchemy_url(postgres_url),
+            "postgresql+asyncpg://",
             poolclass=NullPool,
-            connect_args={"server_settings": {"search_path": "scheduler"}},
+            async_creator=lambda: address.connect(
+                timeout=_CONNECTS_WITHIN, server_settings={"search_path": "scheduler"}
+            ),
         )
         try:
             async with engine.connect() as connection:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from scheduler_domain.infra.postgres.address import asyncpg_url
+from scheduler_domain.infra.postgres.address import PostgresAddress
 
 DUE, REVOKED = "scheduler_due", "scheduler_revoked"
 _RECONNECT_AFTER = timedelta(seconds=1)
@@ -20,16 +20,17 @@ _log = structlog.get_logger(__name__)
 
 async def listen(postgres_url: str, on_due: Callable[[], None], on_revoked: Callable[[], None]) -> None:
     """Listen until cancelled, on a connection of its own; connect anew whenever it is lost."""
+    address = PostgresAddress(postgres_url)
     while True:
         try:
-            await _listen_once(postgres_url, on_due, on_revoked)
+            await _listen_once(address, on_due, on_revoked)
         except _AWAY as error:
             _log.warning("notifications.lost", error=repr(error), falls_back_to="polling")
         await asyncio.sleep(_RECONNECT_AFTER.total_seconds())
 
 
-async def _listen_once(postgres_url: str, on_due: Callable[[], None], on_revoked: Callable[[], None]) -> None:
-    connection = await asyncpg.connect(asyncpg_url(postgres_url), timeout=5, command_timeout=5)
+async def _listen_once(address: PostgresAddress, on_due: Callable[[], None], on_revoked: Callable[[], None]) -> None:
+    connection = await address.connect(timeout=5, command_timeout=5)
     try:
         await connection.add_listener(DUE, lambda *_: on_due())
         await connection.add_listener(REVOKED, lambda *_: on_revoked())
@@ -37,7 +38,9 @@ async def _listen_once(postgres_url: str, on_due: Callable[[], None], on_revoked
         on_revoked()
         while True:
             await asyncio.sleep(_CHECK_EVERY.total_seconds())
-            await connection.execute("SELECT 1")  # a connection that was cut silently answers nothing
+            # A connection that was cut silently answers nothing; who only reads is told nothing any more.
+            if await connection.fetchval("SHOW transaction_read_only") == "on":
+                raise ConnectionError("the server takes no writes any more")
     finally:
         with contextlib.suppress(*_AWAY):
             await connection.close(timeout=1)

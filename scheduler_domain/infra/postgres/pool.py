@@ -19,7 +19,7 @@ from typing import Final, NewType
 import asyncpg
 
 from scheduler_domain.domain.errors import Unavailable
-from scheduler_domain.infra.postgres.address import asyncpg_url
+from scheduler_domain.infra.postgres.address import ONLY_READS, PostgresAddress
 from scheduler_domain.infra.postgres.connections import Connection, Connections
 from scheduler_domain.infra.postgres.roles import APP
 from scheduler_domain.infra.postgres.statements import statement
@@ -30,7 +30,7 @@ CONNECT_TIMEOUT: Final = timedelta(seconds=2)
 SIZE: Final = 16
 AS_TENANT: Final = "WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id)"
 _OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
-_OUTAGES: Final = frozenset({"25006", "42501", "42P01", "42703", "3F000"})
+_OUTAGES: Final = frozenset({ONLY_READS, "42501", "42P01", "42703", "3F000"})
 _SESSION = MappingProxyType(
     {
         "role": APP,
@@ -98,8 +98,12 @@ class TenantPool:
             connection = await self._connections.take()
             try:
                 yield connection
-            except (TimeoutError, asyncio.CancelledError):
+            except asyncio.CancelledError:
                 connection.terminate()  # its answer may still come, and would be the next one's
+                raise
+            except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
+                connection.terminate()
+                self._connections.cut_idle()  # who takes writes now is found by connecting anew
                 raise
             finally:
                 self._connections.give_back(connection)
@@ -114,8 +118,8 @@ class TenantPool:
 def _is_outage(error: asyncpg.PostgresError) -> bool:
     """Tell a server that cannot serve now from one that refuses what it was asked (PostgreSQL manual, appendix A).
 
-    Classes 08, 53 and 57: connection, resources, operator; 40: a rollback that a repetition cures; 25006: a standby;
-    42501, 42P01, 42703 and 28: a schema, role or table that a migration or a grant has yet to bring.
+    Classes 08, 53 and 57: connection, resources, operator; 40: a rollback that a repetition cures; 25006: no primary,
+    or no longer; 42501, 42P01, 42703 and 28: a schema, role or table that a migration or a grant has yet to bring.
     """
     state = error.sqlstate or ""
     return state[:2] in _OUTAGE_CLASSES or state in _OUTAGES
@@ -124,11 +128,10 @@ def _is_outage(error: asyncpg.PostgresError) -> bool:
 @asynccontextmanager
 async def open_tenant_pool(postgres_url: str, size: int = SIZE) -> AsyncIterator[TenantPool]:
     """Open a pool that connects when it is first asked, so an API starts and answers 503 while PostgreSQL is away."""
-    address = asyncpg_url(postgres_url)
+    address = PostgresAddress(postgres_url)
 
     async def connect() -> Connection:
-        return await asyncpg.connect(
-            address,
+        return await address.connect(
             command_timeout=COMMAND_TIMEOUT.total_seconds(),
             timeout=CONNECT_TIMEOUT.total_seconds(),
             server_settings=dict(_SESSION),
