@@ -97,6 +97,7 @@ class Settings:
 
     postgres_url: str | None = field(repr=False)
     nats_url: str | None = field(repr=False)
+    nats_replicas: int
     redis_url: str | None = field(repr=False)
     http: HttpSettings
     identity: IdentitySettings
@@ -117,6 +118,7 @@ class Settings:
         return cls(
             postgres_url=variables.address("POSTGRES_URL", "postgresql://user:password@host:5432/database"),
             nats_url=variables.address("NATS_URL", "nats://host:4222", "tls"),
+            nats_replicas=variables.whole("NATS_REPLICAS", 1, 1, 5),
             redis_url=variables.address("REDIS_URL", "redis://host:6379/0", "rediss", "unix"),
             http=HttpSettings(variables.text("HOST", "127.0.0.1"), variables.whole("PORT", 3080, 0, 65_535)),
             identity=_identity(variables),

@@ -75,7 +75,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
         await dispatchers.beat(number, [])
         measurements = PrometheusMeasurements()  # not before: it takes its names once, a start several tries
 
-        publisher = JetStreamPublisher(settings.required_nats_url())
+        publisher = JetStreamPublisher(settings.required_nats_url(), replicas=settings.nats_replicas)
         await publisher.start()
         stack.push_async_callback(publisher.stop)
         webhook = WebhookSender(AllowedNets.parse(settings.webhook.allow_nets), allow_http=settings.webhook.allow_http)

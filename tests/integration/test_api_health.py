@@ -117,6 +117,13 @@ async def test_a_lost_nats_degrades_and_leaves_the_api_ready(database: str) -> N
         assert (await operator.get("/ready")).status_code == 200
 
 
+async def test_one_server_of_a_nats_cluster_is_enough(database: str, nats_url: str) -> None:
+    async with running_api(environment(database, NATS_URL=f"nats://127.0.0.1:1, {nats_url}")) as api:
+        operator = await api.caller("acme", "operator")
+        checks = (await operator.get("/health/detailed")).json()["checks"]
+        assert checks["nats"]["status"] != "down"
+
+
 async def test_metrics_count_requests_by_route_and_name_no_tenant(api: RunningApi, admin: httpx.AsyncClient) -> None:
     path = (await admin.post("/schedules", json=definition())).headers["location"]
     await admin.get(path)

@@ -58,6 +58,7 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("DISPATCHER_LEASE_SEC", "15s", "a number of seconds from 3 to 3600"),
         ("DISPATCHER_LOOKAHEAD_SEC", "1", "a number of seconds from 5 to 3600"),
         ("SHUTDOWN_GRACE_SEC", "inf", "a number of seconds from 0 to 600"),
+        ("NATS_REPLICAS", "0", "a whole number from 1 to 5"),
         ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
         ("LOG_FORMAT", "xml", "one of json, console"),
         ("WEBHOOK_ALLOW_HTTP", "yes", "true or false"),

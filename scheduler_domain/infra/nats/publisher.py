@@ -13,6 +13,7 @@ How it fails:
   attempt counts, and the retry is recognised as a duplicate;
 * after a silence, one send at a time feels its way until the server answers again; the others wait uncounted;
 * the stream is gone: it is made again, the attempt does not count;
+* the stream is full, or is not fit and cannot be made so: an error in the log, the attempt does not count;
 * too large for the server, or a name that is not a topic: refused for good.
 """
 
@@ -52,6 +53,7 @@ LONGEST_RUN_OF_SINGLES = 500
 OPEN_SENDS = 8
 """Batches and runs of singles in flight. The server allows 50 open batches a stream: this leaves room for peers."""
 STREAM_CHECK_SPACING_SECONDS = 1.0
+LONGEST_STREAM_CHECK_SPACING_SECONDS = 60.0
 _MESSAGE_TOO_LARGE_FOR_STREAM = 10054
 
 _DELIVERED = Delivered()
@@ -214,25 +216,44 @@ class JetStreamPublisher:
 
     async def _connected(self) -> None:
         self._is_silent = False
-        await self._ensure_streams()
+        if not await self._ensure_streams():
+            self._keep_checking_streams()
 
     def _check_streams(self, reason: str) -> None:
         """See to the streams in the background, once a second at most, however many messages are refused."""
-        if self._stream_check is None or self._stream_check.done():
+        if self._keep_checking_streams():
             _log.error("nats_message_refused", reason=reason)
-            self._stream_check = asyncio.create_task(self._ensure_streams_then_rest(), name="nats-streams")
+
+    def _keep_checking_streams(self) -> bool:
+        """Begin to see to the streams until that succeeds; return False where that is under way already."""
+        if self._stream_check is not None and not self._stream_check.done():
+            return False
+        self._stream_check = asyncio.create_task(self._ensure_streams_then_rest(), name="nats-streams")
+        return True
 
     async def _ensure_streams_then_rest(self) -> None:
-        await self._ensure_streams()
-        await asyncio.sleep(STREAM_CHECK_SPACING_SECONDS)
+        """Try ever more seldom, once a minute in the end.
 
-    async def _ensure_streams(self) -> None:
+        A cluster may be reached before it has chosen its leader or has found its members, and somebody may mend what
+        is unfit.
+        """
+        spacing, is_done = STREAM_CHECK_SPACING_SECONDS, False
+        while self._connection.is_connected and not is_done:
+            is_done = await self._ensure_streams()
+            await asyncio.sleep(spacing)
+            spacing = min(2 * spacing, LONGEST_STREAM_CHECK_SPACING_SECONDS)
+
+    async def _ensure_streams(self) -> bool:
+        """Return whether all streams are as we need them."""
         try:
             await ensure_streams(self._connection, self._replicas)
-        except Unavailable:
-            _log.warning("nats_streams_unchecked")
+        except Unavailable as error:
+            _log.warning("nats_streams_unchecked", reason=error.message)
+            return False
         except ConfigurationError as error:
             _log.error("nats_streams_unfit", error=error.message)
+            return False
+        return True
 
 
 def _runs(shipment: _Shipment, places: Sequence[int], longest: int) -> Iterator[Sequence[int]]:
