@@ -5,10 +5,8 @@ before the change: the same transaction records a revocation, and the answer wai
 confirmed that it let go, or its lease has run out (docs/decisions/0007).
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,8 +15,9 @@ from msgspec.structs import replace
 from scheduler_domain.application.accept_schedule import is_soon, next_instant
 from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.plan_anew import Planner, stopped, unmoved
-from scheduler_domain.application.ports.schedules import Changed, HeldSchedule, Revocation, Schedules
+from scheduler_domain.application.ports.schedules import Changed, HeldSchedule, Schedules
 from scheduler_domain.application.read_schedules import NO_SUCH_SCHEDULE
+from scheduler_domain.application.until_let_go import until_let_go
 from scheduler_domain.domain.errors import InvalidField, NotFound, VersionMismatch
 from scheduler_domain.domain.occurrence import OccurrenceKind
 from scheduler_domain.domain.planning import Plan, PlanningRule
@@ -26,9 +25,6 @@ from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.validation import TargetPolicy, check_definition, checked_rule
 from scheduler_domain.domain.withdrawal import Ending, Withdrawal, withdraw, withdraw_nothing
-
-_FIRST_LOOK: Final = 0.005
-_LOOK_EVERY: Final = 0.05
 
 Edit = Callable[[ScheduleDefinition], ScheduleDefinition]
 """From the definition as it stands to the one that is wanted."""
@@ -74,7 +70,7 @@ class ChangeSchedule:
             checked_rule(definition, before.schedule.created_at)
             changed = self._edited(before, definition)
             revocation = await before.change(changed, None)
-        await self._obeyed(revocation)
+        await until_let_go(self._schedules, revocation)
         return changed.schedule
 
     async def pause(
@@ -89,7 +85,7 @@ class ChangeSchedule:
                 return before.schedule
             changed = self._paused(before, before.schedule.definition, pause)
             revocation = await before.change(changed, once.remembered(changed.schedule))
-        await self._obeyed(revocation)
+        await until_let_go(self._schedules, revocation)
         return changed.schedule
 
     async def resume(
@@ -111,7 +107,7 @@ class ChangeSchedule:
             before = _found(held, precondition)
             withdrawal = withdraw(before.queued, before.now, Ending.DELETED)
             revocation = await before.delete(withdrawal, Ending.DELETED)
-        await self._obeyed(revocation)
+        await until_let_go(self._schedules, revocation)
 
     def _edited(self, held: HeldSchedule, definition: ScheduleDefinition) -> Changed:
         was_enabled = held.schedule.definition.enabled
@@ -148,13 +144,6 @@ class ChangeSchedule:
         unwithdrawn = _withdrawn_by_none(held, schedule)
         planned = self._planner.resumed(held, schedule, from_)
         return _changed(held, _planned_anew(held, schedule, planned, unwithdrawn), planned, unwithdrawn)
-
-    async def _obeyed(self, revocation: Revocation | None) -> None:
-        """Return once no dispatcher can start what was forbidden; at the latest when its lease has run out."""
-        wait = _FIRST_LOOK
-        while revocation is not None and not await self._schedules.obeyed(revocation):
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _LOOK_EVERY)
 
 
 def _found(held: HeldSchedule | None, precondition: Precondition) -> HeldSchedule:

@@ -109,7 +109,10 @@ def lane_of(target: Target) -> str:
 
 
 def _why_not(claimed: Claimed) -> str | None:
-    """Return why a claimed row is not to be delivered any more, or None."""
+    """Return why a claimed row is not to be delivered any more, or None.
+
+    What was asked for since a pause comes with an active schedule (claim_occurrences.sql).
+    """
     if claimed.definition is None:
         return "schedule-deleted"
     if claimed.kind == OccurrenceKind.MANUAL:

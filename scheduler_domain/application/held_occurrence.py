@@ -46,8 +46,16 @@ class HeldOccurrence(Struct, gc=False):
 
 
 def next_due_at(claimed: Claimed, terms: DeliveryTerms, ended_at: datetime) -> datetime | None:
-    """Return when a schedule that runs from completion is due again; None for every other."""
+    """Return when a schedule that runs from completion is due again; None for every other.
+
+    What a person asked for is beside the chain: the end of a replay would begin a second one.
+    """
     trigger = terms.trigger
-    if claimed.kind != "SCHEDULED" or not isinstance(trigger, FixedDelayTrigger) or trigger.anchor != "COMPLETION":
+    if (
+        claimed.requested_at is not None
+        or claimed.kind != "SCHEDULED"
+        or not isinstance(trigger, FixedDelayTrigger)
+        or trigger.anchor != "COMPLETION"
+    ):
         return None
     return ended_at + timedelta(seconds=trigger.delay_sec)

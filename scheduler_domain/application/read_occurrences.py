@@ -9,6 +9,8 @@ from scheduler_domain.domain.errors import NotFound
 from scheduler_domain.domain.occurrence import Occurrence
 from scheduler_domain.domain.roles import Caller
 
+NO_SUCH_OCCURRENCE = "there is no such occurrence"
+
 
 class ReadOccurrences:
     def __init__(self, occurrences: Occurrences, schedules: Schedules) -> None:
@@ -19,7 +21,7 @@ class ReadOccurrences:
         """Raises NotFound, for another tenant's occurrence as for none."""
         occurrence = await self._occurrences.by_id(caller.tenant_id, occurrence_id)
         if occurrence is None:
-            raise NotFound("there is no such occurrence")
+            raise NotFound(NO_SUCH_OCCURRENCE)
         return occurrence
 
     async def wanted(self, caller: Caller, wanted: OccurrencesWanted) -> OccurrencesPage:

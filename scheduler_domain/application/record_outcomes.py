@@ -157,10 +157,13 @@ def decide(
         case Refused():
             return _failed(held, outcome, "refused", fired_at, ended_at, duration_ms)
         case Unreachable(counts=False):
-            retry_at = ended_at + _wait_uncounted(claimed.due_at, ended_at, jitter)
+            retry_at = ended_at + _wait_uncounted(claimed.retried_from, ended_at, jitter)
             return _postponed(held, outcome, fired_at, duration_ms, retry_at)
         case Unreachable():
-            next_at = next_attempt_at(held.terms.retry, attempt, claimed.due_at, ended_at, jitter, outcome.retry_after)
+            retry = attempt - claimed.earlier_attempt_count
+            next_at = next_attempt_at(
+                held.terms.retry, retry, claimed.retried_from, ended_at, jitter, outcome.retry_after
+            )
             if next_at is None:
                 return _failed(held, outcome, "retries-exhausted", fired_at, ended_at, duration_ms)
             return _postponed(held, outcome, fired_at, duration_ms, next_at)

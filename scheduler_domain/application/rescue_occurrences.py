@@ -11,7 +11,7 @@ from datetime import timedelta
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
 from scheduler_domain.application.held_occurrence import HeldOccurrence
 from scheduler_domain.application.ports.clock import Clock
-from scheduler_domain.application.ports.dispatchers import Dispatchers
+from scheduler_domain.application.ports.dispatchers import Dispatchers, Revocation
 from scheduler_domain.application.ports.due_queue import DueQueue
 from scheduler_domain.domain import lease
 
@@ -60,7 +60,7 @@ class RescueOccurrences:
         revocations = await self._dispatchers.recent_revocations()
         new = [item for item in revocations if item.sequence not in self._obeyed]
         if new:
-            await self._let_go_of({(item.tenant_id, item.schedule_id) for item in new})
+            await self._let_go_of(new)
         self._obeyed = {item.sequence for item in revocations}
         await self._dispatchers.beat(self._number, sorted(self._obeyed))
         return len(new)
@@ -72,10 +72,15 @@ class RescueOccurrences:
         await self._release(dropped)
         return len(dropped)
 
-    async def _let_go_of(self, schedules: set[tuple[str, object]]) -> None:
+    async def _let_go_of(self, revoked: Sequence[Revocation]) -> None:
+        whole = {(item.tenant_id, item.schedule_id) for item in revoked if item.occurrence_id is None}
+        single = {(item.tenant_id, item.occurrence_id) for item in revoked if item.occurrence_id is not None}
         async with self._claiming:
             dropped = self._deliver.let_go(
-                item for item in self._deliver.open() if (item.claimed.tenant_id, item.claimed.schedule_id) in schedules
+                item
+                for item in self._deliver.open()
+                if (item.claimed.tenant_id, item.claimed.schedule_id) in whole
+                or (item.claimed.tenant_id, item.claimed.id) in single
             )
         await self._release(dropped)
 

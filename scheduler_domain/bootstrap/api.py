@@ -8,6 +8,8 @@ from functools import cache
 
 from scheduler_domain.application.accept_schedule import AcceptSchedule
 from scheduler_domain.application.answer_once import AnswerOnce
+from scheduler_domain.application.backfill_schedule import BackfillSchedule
+from scheduler_domain.application.cancel_occurrence import CancelOccurrence
 from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.check_health import CheckHealth
 from scheduler_domain.application.plan_anew import Planner
@@ -17,6 +19,7 @@ from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.application.preview_schedule import PreviewSchedule
 from scheduler_domain.application.read_occurrences import ReadOccurrences
 from scheduler_domain.application.read_schedules import ReadSchedules
+from scheduler_domain.application.replay_occurrences import ReplayOccurrences
 from scheduler_domain.application.trigger_schedule import TriggerSchedule
 from scheduler_domain.application.upsert_schedule import UpsertSchedule
 from scheduler_domain.bootstrap.telemetry import render_metrics, start_telemetry
@@ -28,6 +31,7 @@ from scheduler_domain.infra.identity.fetch_keys import fetch_over_http
 from scheduler_domain.infra.identity.key_set import KeySet
 from scheduler_domain.infra.identity.verifier import PublicKeys, SharedSecret, Signatures, TokenVerifier
 from scheduler_domain.infra.postgres.answers import PostgresAnswers
+from scheduler_domain.infra.postgres.dead_letters import PostgresDeadLetters
 from scheduler_domain.infra.postgres.health import DispatchersAlive, MigrationsApplied, PostgresReachable
 from scheduler_domain.infra.postgres.occurrences import PostgresOccurrences
 from scheduler_domain.infra.postgres.pool import TenantPool, open_tenant_pool
@@ -51,6 +55,9 @@ class ApiServices:
     change: ChangeSchedule
     upsert: UpsertSchedule
     trigger: TriggerSchedule
+    backfill: BackfillSchedule
+    replay: ReplayOccurrences
+    cancel: CancelOccurrence
     answer_once: AnswerOnce
     read_schedules: ReadSchedules
     read_occurrences: ReadOccurrences
@@ -102,6 +109,7 @@ def _composed(settings: Settings, pool: TenantPool, tracer: Tracer) -> ApiServic
     schedules, occurrences = PostgresSchedules(pool), PostgresOccurrences(pool)
     policy = TargetPolicy(settings.webhook.allow_http, AllowedNets.parse(settings.webhook.allow_nets))
     lookahead = settings.dispatcher.lookahead
+    late = StartTags()  # one lane for all that is run on purpose and late, so that it takes turns with live work
     accept = AcceptSchedule(schedules, clock, lambda: os.urandom(10), policy, lookahead)
     change = ChangeSchedule(schedules, policy, Planner(lookahead, StartTags()))
     return ApiServices(
@@ -111,6 +119,9 @@ def _composed(settings: Settings, pool: TenantPool, tracer: Tracer) -> ApiServic
         change=change,
         upsert=UpsertSchedule(schedules, accept, change),
         trigger=TriggerSchedule(occurrences, schedules, clock),
+        backfill=BackfillSchedule(schedules, clock, late),
+        replay=ReplayOccurrences(PostgresDeadLetters(pool), occurrences, schedules, clock, late),
+        cancel=CancelOccurrence(occurrences, schedules),
         answer_once=AnswerOnce(PostgresAnswers(pool)),
         read_schedules=ReadSchedules(schedules),
         read_occurrences=ReadOccurrences(occurrences, schedules),

@@ -46,3 +46,14 @@ class StartTags:
         tag = now if last is None or last < now else last + _CATCH_UP_STEP
         self._last_caught_up = tag
         return tag
+
+    def waits(self, now: datetime, count: int) -> list[timedelta]:
+        """Return how long each of so many late occurrences has to wait for its place in the catch-up lane, ascending.
+
+        Durations, because whoever queues them times them by another clock: the database's.
+
+        >>> from datetime import UTC
+        >>> StartTags().waits(datetime(2026, 11, 22, 9, tzinfo=UTC), 2)
+        [datetime.timedelta(0), datetime.timedelta(microseconds=500)]
+        """
+        return [self.caught_up(now) - now for _ in range(count)]

@@ -16,20 +16,21 @@ _LARGEST_EXPONENT = 64
 def next_attempt_at(
     policy: Retry,
     attempt: int,
-    due_at: datetime,
+    counted_from: datetime,
     failed_at: datetime,
     jitter: float,
     retry_after: timedelta | None = None,
 ) -> datetime | None:
     """Return when to try again after attempt number `attempt` (from 1), or None once the policy is spent.
 
-    `jitter` in [0, 1) comes from the caller, so that tests need no seed. The age is counted from `due_at`.
+    `jitter` in [0, 1) comes from the caller, so that tests need no seed. The age is counted from
+    `counted_from`: the due instant, or that of a replay.
     """
     if attempt >= policy.max_attempts:
         return None
     wait = retry_after_within_bounds(retry_after) or _backoff(policy, attempt) * jitter
     retry_at = failed_at + wait
-    return retry_at if retry_at <= due_at + timedelta(seconds=policy.max_age_sec) else None
+    return retry_at if retry_at <= counted_from + timedelta(seconds=policy.max_age_sec) else None
 
 
 def retry_after_within_bounds(retry_after: timedelta | None) -> timedelta | None:

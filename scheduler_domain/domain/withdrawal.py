@@ -24,6 +24,16 @@ class QueuedOccurrence(Struct, frozen=True, gc=False):
     lease_until: datetime
     leased_by: int | None
     was_tried: bool
+    start_tag: datetime
+    is_last: bool = False
+    is_requested: bool = False
+
+    def is_leased(self, now: datetime) -> bool:
+        return self.lease_until > now
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Tell what a dispatcher may be delivering: leased, and its instant or its next attempt's has come."""
+        return self.is_leased(now) and max(self.due_at, self.start_tag) <= now
 
 
 class Ending(StrEnum):
@@ -32,6 +42,7 @@ class Ending(StrEnum):
     PAUSED = "schedule-paused"
     DELETED = "schedule-deleted"
     REPLANNED = "schedule-changed"
+    BY_HAND = "cancelled-by-hand"
 
 
 class Withdrawal(Struct, frozen=True):
@@ -49,7 +60,7 @@ def withdraw(queued: Sequence[QueuedOccurrence], now: datetime, ending: Ending) 
 
     Rows that were tried and wait for another attempt end with a pause or a deletion, since no attempt may start after
     it; an edit leaves them, since what was started finishes. Manual occurrences are part of no plan: only a deletion
-    ends them.
+    ends them. A backfill is no part of the plan either, but a pause stops what is left of it.
     """
     leaving = [row for row in queued if _leaves(row, now, ending)]
     forgotten = [row for row in leaving if _is_forgotten(row, now)]
@@ -70,10 +81,10 @@ def _leaves(row: QueuedOccurrence, now: datetime, ending: Ending) -> bool:
     if is_held and row.due_at <= now:
         return False
     match ending:
-        case Ending.DELETED:
+        case Ending.DELETED | Ending.BY_HAND:
             return True
         case Ending.PAUSED:
-            return row.kind == OccurrenceKind.SCHEDULED
+            return row.kind != OccurrenceKind.MANUAL
         case Ending.REPLANNED:
             return row.kind == OccurrenceKind.SCHEDULED and not row.was_tried
 

@@ -30,6 +30,7 @@ def row(
         NOW - SECOND if leased is None else NOW + leased * SECOND,
         None if leased is None else 7,
         tried,
+        NOW + (scheduled if due is None else due) * SECOND,
     )
 
 

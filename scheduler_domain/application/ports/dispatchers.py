@@ -8,11 +8,15 @@ from msgspec import Struct
 
 
 class Revocation(Struct, frozen=True, gc=False):
-    """A schedule that was deleted, paused or edited while somebody held occurrences of it."""
+    """A schedule that was deleted, paused or edited while somebody held occurrences of it.
+
+    Where it names an occurrence, only that one was cancelled.
+    """
 
     sequence: int
     tenant_id: str
     schedule_id: UUID
+    occurrence_id: UUID | None = None
 
 
 class Dispatchers(Protocol):

@@ -9,7 +9,11 @@ from msgspec import Struct
 
 
 class Claimed(Struct, frozen=True, gc=False):
-    """A leased row, with the schedule as it stands now; `definition` is None where the schedule is gone."""
+    """A leased row, with the schedule as it stands now; `definition` is None where the schedule is gone.
+
+    `requested_at` is when a person asked for it (a backfill, a replay), and `earlier_attempt_count` how often it had
+    been tried by then: its retry policy begins there.
+    """
 
     tenant_id: str
     schedule_id: UUID
@@ -26,6 +30,13 @@ class Claimed(Struct, frozen=True, gc=False):
     schedule_revision: int | None
     schedule_state: str | None
     definition: str | None
+    requested_at: datetime | None = None
+    earlier_attempt_count: int = 0
+
+    @property
+    def retried_from(self) -> datetime:
+        """The instant from which the age of its retries is counted."""
+        return self.due_at if self.requested_at is None else self.requested_at
 
 
 class Ended(Struct, frozen=True, gc=False):

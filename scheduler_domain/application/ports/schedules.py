@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
 from msgspec import Struct, field
 
 from scheduler_domain.application.ports.answers import RememberedAnswer
+from scheduler_domain.domain.backfill import Backfilling
 from scheduler_domain.domain.planning import Cursor, Plan
 from scheduler_domain.domain.schedule import Schedule, ScheduleState
 from scheduler_domain.domain.target import TargetKind
@@ -96,6 +97,20 @@ class HeldSchedule(Protocol):
         """
 
     async def delete(self, withdrawal: Withdrawal, reason: str) -> Revocation | None: ...
+
+    async def cancel(
+        self, row: QueuedOccurrence, next_due_at: datetime | None, remembered: RememberedAnswer | None
+    ) -> None:
+        """End one occurrence that nobody holds as CANCELLED, and let its schedule go on. Raises AnswerTaken."""
+
+    async def revoke(self, row: QueuedOccurrence) -> Revocation:
+        """Ask the dispatcher that holds this one occurrence to give it back."""
+
+    async def backfill(self, wanted: Sequence[Backfilling], waits: Sequence[timedelta]) -> int:
+        """Queue those of the instants that did not run, each to be due after its wait; return how many."""
+
+    async def remember(self, remembered: RememberedAnswer | None) -> None:
+        """Keep the answer together with what was done. Raises AnswerTaken."""
 
 
 class Schedules(Protocol):

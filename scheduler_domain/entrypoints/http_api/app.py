@@ -14,6 +14,7 @@ from scheduler_domain.domain.errors import SchedulerError
 from scheduler_domain.entrypoints.http_api.authentication import door
 from scheduler_domain.entrypoints.http_api.documents import routes as documents
 from scheduler_domain.entrypoints.http_api.health import routes as health
+from scheduler_domain.entrypoints.http_api.occurrences import actions as occurrence_actions
 from scheduler_domain.entrypoints.http_api.occurrences import routes as occurrences
 from scheduler_domain.entrypoints.http_api.openapi import document_of
 from scheduler_domain.entrypoints.http_api.problems import answer_defect, answer_framework_error, answer_refusal
@@ -35,11 +36,15 @@ ROUTES: Final = [
     actions.pause_schedule,
     actions.resume_schedule,
     actions.trigger_schedule,
+    actions.backfill_schedule,
     actions.next_instants,
     actions.preview_unsaved,
     occurrences.list_occurrences,
     occurrences.get_occurrence,
     occurrences.list_occurrences_of_schedule,
+    occurrence_actions.replay_occurrence,
+    occurrence_actions.replay_occurrences,
+    occurrence_actions.cancel_occurrence,
     health.live,
     health.ready,
     health.detailed,

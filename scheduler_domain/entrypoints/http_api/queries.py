@@ -104,6 +104,12 @@ class Query:
             raise InvalidField.at(_pointer(name), "invalid-value", accepted) from None
 
 
+def check_order(from_: datetime | None, to: datetime | None, pointer: str) -> None:
+    """Refuse a range whose end, at this pointer, lies before its start."""
+    if from_ is not None and to is not None and to < from_:
+        raise InvalidField.at(pointer, "ends-before-start", "`to` is not before `from`")
+
+
 def id_in_path(text: str) -> UUID:
     """Return the id; what is no id names nothing."""
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -17,11 +17,12 @@ from scheduler_domain.application.ports.schedules import (
     SchedulesPage,
     SchedulesWanted,
 )
+from scheduler_domain.domain.backfill import Backfilling
 from scheduler_domain.domain.errors import KeyTaken
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition
 from scheduler_domain.domain.target import target_kind
-from scheduler_domain.domain.withdrawal import QueuedOccurrence, Withdrawal
+from scheduler_domain.domain.withdrawal import Ending, QueuedOccurrence, Withdrawal
 from scheduler_domain.infra.postgres.answers import remember
 from scheduler_domain.infra.postgres.connections import Connection
 from scheduler_domain.infra.postgres.pool import TenantPool, tenant_statement
@@ -126,8 +127,7 @@ class _Held:
         )
 
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
-        if remembered is not None:
-            await remember(self._connection, self._tenant_id, remembered)
+        await self.remember(remembered)
         await self._withdraw(changed.withdrawal, changed.reason)
         schedule_id, revision = changed.schedule.id, changed.schedule.revision
         if revision != self.schedule.revision:
@@ -145,6 +145,37 @@ class _Held:
         )
         return await self._revoke(withdrawal)
 
+    async def cancel(
+        self, row: QueuedOccurrence, next_due_at: datetime | None, remembered: RememberedAnswer | None
+    ) -> None:
+        await self.remember(remembered)
+        await self._withdraw(Withdrawal(cancelled=[row.id]), Ending.BY_HAND)
+        schedule = [self._tenant_id], [self.schedule.id]
+        if row.is_last:
+            await self._connection.execute(statement("complete_schedules"), *schedule, [self.schedule.revision])
+        elif next_due_at is not None:
+            await self._connection.execute(statement("chain_schedules"), *schedule, [next_due_at])
+
+    async def revoke(self, row: QueuedOccurrence) -> Revocation:
+        holders = [] if row.leased_by is None else [row.leased_by]
+        return await self._revocation(holders, row.lease_until, row.id)
+
+    async def backfill(self, wanted: Sequence[Backfilling], waits: Sequence[timedelta]) -> int:
+        created: int = await self._connection.fetchval(
+            statement("backfill_occurrences"),
+            self._tenant_id,
+            self.schedule.id,
+            [item.id for item in wanted],
+            [item.planned_id for item in wanted],
+            [item.scheduled_for for item in wanted],
+            list(waits),
+        )
+        return created
+
+    async def remember(self, remembered: RememberedAnswer | None) -> None:
+        if remembered is not None:
+            await remember(self._connection, self._tenant_id, remembered)
+
     async def _withdraw(self, withdrawal: Withdrawal, reason: str) -> None:
         if withdrawal.forgotten or withdrawal.cancelled:
             await self._connection.execute(
@@ -160,8 +191,13 @@ class _Held:
     async def _revoke(self, withdrawal: Withdrawal) -> Revocation | None:
         if withdrawal.held_until is None or not withdrawal.holders:
             return None
-        sequence = await self._connection.fetchval(statement("revoke_occurrences"), self._tenant_id, self.schedule.id)
-        return Revocation(sequence, withdrawal.holders, withdrawal.held_until)
+        return await self._revocation(withdrawal.holders, withdrawal.held_until, None)
+
+    async def _revocation(self, holders: Sequence[int], held_until: datetime, occurrence_id: UUID | None) -> Revocation:
+        sequence = await self._connection.fetchval(
+            statement("revoke_occurrences"), self._tenant_id, self.schedule.id, occurrence_id
+        )
+        return Revocation(sequence, holders, held_until)
 
 
 def first_instant(cursor_at: datetime | None, queued: Sequence[QueuedOccurrence]) -> datetime | None:

@@ -4,9 +4,22 @@ from typing import Final
 
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.roles import Role
-from scheduler_domain.entrypoints.http_api.occurrences.payloads import OccurrencesView, OccurrenceView
+from scheduler_domain.entrypoints.http_api.occurrences.payloads import (
+    NothingToChoose,
+    OccurrencesView,
+    OccurrenceView,
+    ReplayAnswer,
+    ReplayRequest,
+)
 from scheduler_domain.entrypoints.http_api.operations import Operation, Parameter, Reply
-from scheduler_domain.entrypoints.http_api.parameters import OCCURRENCE_ID, PAGING, SCHEDULE_ID, choice, instant
+from scheduler_domain.entrypoints.http_api.parameters import (
+    IDEMPOTENCY_KEY,
+    OCCURRENCE_ID,
+    PAGING,
+    SCHEDULE_ID,
+    choice,
+    instant,
+)
 
 _TAG: Final = "Occurrences"
 _ORDER: Final = "Newest first by the instant they were scheduled for. `total` is exact up to 10,000."
@@ -45,4 +58,42 @@ GET: Final = Operation(
     parameters=(OCCURRENCE_ID,),
     replies={200: Reply("The occurrence.", OccurrenceView)},
     problems=("not-found",),
+)
+REPLAY: Final = Operation(
+    tag=_TAG,
+    summary="Replay a dead letter",
+    description="A FAILED occurrence is PENDING again, under the same id and key, with the attempts it has had; its"
+    " retry policy begins anew. It is delivered as the schedule stands now. A receiver that has it already knows the"
+    " key, and JetStream drops what it stored within its duplicate window.",
+    role=Role.OPERATOR,
+    parameters=(OCCURRENCE_ID, IDEMPOTENCY_KEY),
+    body=NothingToChoose,
+    is_body_required=False,
+    replies={202: Reply("The occurrence, pending again.", OccurrenceView)},
+    problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),
+)
+REPLAY_BATCH: Final = Operation(
+    tag=_TAG,
+    summary="Replay dead letters",
+    description="Up to 1,000 at once, the oldest first, at a rate that lets live work pass. Send the same again with"
+    " `cursor` for the next batch, until `nextCursor` is null. Those whose schedule was deleted or is disabled"
+    " are left.",
+    role=Role.OPERATOR,
+    parameters=(IDEMPOTENCY_KEY,),
+    body=ReplayRequest,
+    examples={"Everything since Monday": {"status": "FAILED", "from": "2026-11-16T00:00:00Z"}},
+    replies={202: Reply("What became of this batch.", ReplayAnswer)},
+    problems=("invalid-field", "idempotency-mismatch"),
+)
+CANCEL: Final = Operation(
+    tag=_TAG,
+    summary="Cancel an occurrence",
+    description="Once this is answered, no attempt of it starts. What is under way or has ended is a conflict. The plan"
+    " goes on; a schedule that runs from completion is due a delay from now.",
+    role=Role.OPERATOR,
+    parameters=(OCCURRENCE_ID, IDEMPOTENCY_KEY),
+    body=NothingToChoose,
+    is_body_required=False,
+    replies={200: Reply("The occurrence, cancelled.", OccurrenceView)},
+    problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),
 )

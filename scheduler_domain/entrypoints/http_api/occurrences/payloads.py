@@ -1,12 +1,14 @@
 """Occurrences on the wire."""
 
 from datetime import UTC, datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from scheduler_domain.application.ports.answers import Answer
+from scheduler_domain.application.ports.dead_letters import Replayed
 from scheduler_domain.application.ports.occurrences import OccurrencesPage
 from scheduler_domain.domain.occurrence import Attempt, Occurrence, OccurrenceKind, Status
 
@@ -54,6 +56,33 @@ class OccurrencesView(Struct, frozen=True, rename="camel"):
     next_cursor: str | None
 
 
+class NothingToChoose(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """An empty object; nothing can be chosen yet."""
+
+
+class ReplayRequest(
+    Struct, frozen=True, kw_only=True, rename={"from_": "from", "schedule_id": "scheduleId"}, forbid_unknown_fields=True
+):
+    """Which dead letters: of one schedule or of all, scheduled for `from` or later and before `to`.
+
+    `cursor` is the `nextCursor` of the batch before, with the same choice.
+    """
+
+    status: Literal["FAILED"]
+    schedule_id: UUID | None = None
+    from_: Annotated[datetime, Meta(tz=True)] | None = None
+    to: Annotated[datetime, Meta(tz=True)] | None = None
+    cursor: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
+
+
+class ReplayAnswer(Struct, frozen=True, rename="camel"):
+    """How many are pending again, how many could not be replayed, and the cursor of the next batch, if there is one."""
+
+    replayed: int
+    not_replayed: int
+    next_cursor: str | None
+
+
 def occurrence_view(occurrence: Occurrence) -> OccurrenceView:
     return OccurrenceView(
         id=occurrence.id,
@@ -84,6 +113,19 @@ def occurrences_json(page: OccurrencesPage, number: int, size: int) -> bytes:
 
 def triggered_answer(occurrence: Occurrence) -> Answer:
     return Answer(202, {"Location": f"/occurrences/{occurrence.id}"}, occurrence_json(occurrence).decode())
+
+
+def replayed_answer(occurrence: Occurrence) -> Answer:
+    return Answer(202, {}, occurrence_json(occurrence).decode())
+
+
+def cancelled_answer(occurrence: Occurrence) -> Answer:
+    return Answer(200, {}, occurrence_json(occurrence).decode())
+
+
+def batch_replayed_answer(replayed: Replayed) -> Answer:
+    answer = ReplayAnswer(replayed.count, replayed.left_count, replayed.next_cursor)
+    return Answer(202, {}, _encode(answer).decode())
 
 
 def _attempt(attempt: Attempt) -> AttemptView:

@@ -1,6 +1,5 @@
 """Routes that read the history."""
 
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,13 +7,12 @@ from litestar import Request, get
 from litestar.params import FromPath
 
 from scheduler_domain.application.ports.occurrences import OccurrencesWanted
-from scheduler_domain.domain.errors import InvalidField
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer
 from scheduler_domain.entrypoints.http_api.occurrences import descriptions
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import occurrence_json, occurrences_json
 from scheduler_domain.entrypoints.http_api.operations import told
-from scheduler_domain.entrypoints.http_api.queries import Query, id_in_path
+from scheduler_domain.entrypoints.http_api.queries import Query, check_order, id_in_path
 from scheduler_domain.entrypoints.http_api.request_scope import caller_of
 from scheduler_domain.entrypoints.http_api.services import services_of
 
@@ -48,7 +46,7 @@ async def list_occurrences_of_schedule(request: Request[Any, Any, Any], schedule
 def _wanted(query: Query, schedule_id: UUID | None) -> OccurrencesWanted:
     page, size = query.page()
     from_, to = query.instant("from"), query.instant("to")
-    _check_order(from_, to)
+    check_order(from_, to, "/query/to")
     return OccurrencesWanted(
         status=query.one_of("status", _STATUSES),
         schedule_id=schedule_id,
@@ -58,8 +56,3 @@ def _wanted(query: Query, schedule_id: UUID | None) -> OccurrencesWanted:
         page_size=size,
         after=query.cursor(),
     )
-
-
-def _check_order(from_: datetime | None, to: datetime | None) -> None:
-    if from_ is not None and to is not None and to < from_:
-        raise InvalidField.at("/query/to", "ends-before-start", "`to` is not before `from`")

@@ -1,4 +1,4 @@
-"""Routes that act on a schedule or look ahead: pause, resume, trigger, next, preview."""
+"""Routes that act on a schedule or look ahead: pause, resume, trigger, backfill, next, preview."""
 
 from typing import Any
 
@@ -19,10 +19,12 @@ from scheduler_domain.entrypoints.http_api.queries import Query, id_in_path
 from scheduler_domain.entrypoints.http_api.request_scope import caller_of
 from scheduler_domain.entrypoints.http_api.schedules import descriptions
 from scheduler_domain.entrypoints.http_api.schedules.payloads import (
+    BackfillRequest,
     PauseRequest,
     PreviewRequest,
     ResumeRequest,
     TriggerRequest,
+    backfilled_answer,
     preview_json,
     schedule_answer,
 )
@@ -65,6 +67,19 @@ async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: FromPat
     typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), TriggerRequest)
     asked = await once(request, triggered_answer)
     return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.trigger(caller, identity, it)))
+
+
+@post("/schedules/{schedule_id:str}/backfill", opt=told(descriptions.BACKFILL), status_code=202)
+async def backfill_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
+    caller = caller_of(request.scope)
+    use = services_of(request.scope).use
+    identity = id_in_path(schedule_id)
+    wanted = typed(without_tenant(await read_json(request), caller.tenant_id), BackfillRequest)
+    asked = await once(request, backfilled_answer)
+    backfilled = use.answer_once(
+        caller.tenant_id, asked, lambda it: use.backfill(caller, identity, wanted.from_, wanted.to, it)
+    )
+    return sent(await backfilled)
 
 
 @get("/schedules/{schedule_id:str}/next", opt=told(descriptions.NEXT))

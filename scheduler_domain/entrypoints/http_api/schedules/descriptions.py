@@ -16,6 +16,8 @@ from scheduler_domain.entrypoints.http_api.parameters import (
     whole,
 )
 from scheduler_domain.entrypoints.http_api.schedules.payloads import (
+    BackfillAnswer,
+    BackfillRequest,
     PauseRequest,
     PreviewAnswer,
     PreviewRequest,
@@ -196,6 +198,21 @@ TRIGGER: Final = Operation(
     body=TriggerRequest,
     is_body_required=False,
     replies={202: Reply("The occurrence, due now.", OccurrenceView, headers=("Location",))},
+    problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),
+)
+BACKFILL: Final = Operation(
+    tag=_TAG,
+    summary="Backfill a schedule",
+    description="Makes an occurrence of kind BACKFILL for each instant of the past that the rule, as it stands, names"
+    " in [`from`, `to`) and that did not run: skipped, cancelled, paused over, or before the schedule was created. What"
+    " was delivered, is queued or is a dead letter is left as it is, so asking again makes nothing twice. Up to 1,000"
+    " instants a call, delivered at a rate that lets live work pass; the plan is not moved. Works while the schedule is"
+    " paused; a later pause stops what is left.",
+    role=Role.OPERATOR,
+    parameters=(SCHEDULE_ID, IDEMPOTENCY_KEY),
+    body=BackfillRequest,
+    examples={"A lost morning": {"from": "2026-11-20T06:00:00+01:00", "to": "2026-11-20T12:00:00+01:00"}},
+    replies={202: Reply("What was made.", BackfillAnswer)},
     problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),
 )
 NEXT: Final = Operation(

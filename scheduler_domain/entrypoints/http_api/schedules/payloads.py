@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct, field
 
+from scheduler_domain.application.backfill_schedule import Backfilled
 from scheduler_domain.application.ports.answers import Answer
 from scheduler_domain.application.ports.schedules import SchedulesPage
 from scheduler_domain.application.preview_trigger import LARGEST_COUNT, Preview
@@ -49,6 +50,36 @@ class ResumeRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
 
 class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Nothing can be chosen yet."""
+
+
+class BackfillRequest(Struct, frozen=True, rename={"from_": "from"}, forbid_unknown_fields=True):
+    """The instants that are to be made up for: from `from` on and before `to`, which is not later than now."""
+
+    from_: Annotated[datetime, Meta(tz=True)]
+    to: Annotated[datetime, Meta(tz=True)]
+
+
+class BackfillAnswer(
+    Struct,
+    frozen=True,
+    rename={
+        "schedule_id": "scheduleId",
+        "from_": "from",
+        "already_present": "alreadyPresent",
+        "still_to_plan": "stillToPlan",
+    },
+):
+    """How many occurrences were made, how many instants were present, and how many the planner comes to by itself.
+
+    Present is what was delivered, is queued, or is a dead letter.
+    """
+
+    schedule_id: UUID
+    from_: datetime
+    to: datetime
+    created: int
+    already_present: int
+    still_to_plan: int
 
 
 class PreviewRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -122,6 +153,18 @@ def schedule_answer(schedule: Schedule) -> Answer:
 def created_answer(schedule: Schedule) -> Answer:
     headers = {"ETag": etag(schedule.version), "Location": f"/schedules/{schedule.id}"}
     return Answer(201, headers, schedule_json(schedule).decode())
+
+
+def backfilled_answer(backfilled: Backfilled) -> Answer:
+    answer = BackfillAnswer(
+        backfilled.schedule_id,
+        backfilled.from_.astimezone(UTC),
+        backfilled.to.astimezone(UTC),
+        backfilled.created_count,
+        backfilled.present_count,
+        backfilled.unplanned_count,
+    )
+    return Answer(202, {}, _encode(answer).decode())
 
 
 def in_utc(instant: datetime | None) -> datetime | None:

@@ -4,6 +4,7 @@
 -- The lease is timed by this database's clock; raising lease_token fences whoever held the row before.
 -- ctid is safe within one statement: the inner SELECT keeps each row locked until the UPDATE has changed it.
 -- LATERAL … LIMIT 1 keeps the schedule one primary-key lookup a row, whatever the statistics of a queue claim.
+-- What a person asked for after a pause goes out during it: the schedule counts as active for that row.
 -- $5 spares a second look at rows that were leased a moment ago; a scan from -infinity finds leases that ran out.
 WITH claimed AS (
   UPDATE due_queue
@@ -15,12 +16,16 @@ WITH claimed AS (
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED))
   RETURNING tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
-            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last
+            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, requested_at, earlier_attempt_count
 )
-SELECT claimed.*, schedule.revision AS schedule_revision, schedule.state AS schedule_state, schedule.definition
+SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision, claimed.scheduled_for,
+       claimed.due_at, claimed.start_tag, claimed.lease_token, claimed.attempt_count, claimed.was_tried, claimed.is_last,
+       schedule.revision AS schedule_revision, schedule.state AS schedule_state, schedule.definition,
+       claimed.requested_at, claimed.earlier_attempt_count
 FROM claimed
 LEFT JOIN LATERAL (
-  SELECT s.revision, s.state, s.definition
+  SELECT s.revision, s.definition,
+         CASE WHEN s.state = 'PAUSED' AND claimed.requested_at > s.paused_at THEN 'ACTIVE' ELSE s.state END AS state
   FROM schedule AS s
   WHERE s.tenant_id = claimed.tenant_id AND s.id = claimed.schedule_id
   LIMIT 1) AS schedule ON true

@@ -1,6 +1,7 @@
 -- record_ended: move occurrences that ended from the queue to the ledger, fenced by their lease token.
 -- A row that was claimed again since, or withdrawn, does not match: its successor's word counts.
 -- ON CONFLICT DO NOTHING because an instant ends once, and one old row must not fail a whole batch.
+-- The ledger keeps the token of what did not complete: should the row return to the queue, it starts above all of them.
 -- The token comes back too: a dispatcher that claimed a row anew before it could write may bring two outcomes of it.
 WITH outcome AS (
   SELECT * FROM unnest(
@@ -18,11 +19,11 @@ WITH outcome AS (
 ), written AS (
   INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason,
                       attempt_count, fired_at, ended_at, duration_ms, lateness_ms, status_code, error,
-                      response_excerpt)
+                      response_excerpt, lease_token)
   SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason, attempt_count, fired_at,
          ended_at, duration_ms,
          least(extract(epoch FROM coalesce(first_fired_at, fired_at) - due_at) * 1000, 2147483647)::integer,
-         status_code, error, response_excerpt
+         status_code, error, response_excerpt, CASE WHEN status <> 'COMPLETED' THEN lease_token END
   FROM ended
   ON CONFLICT DO NOTHING
 )
