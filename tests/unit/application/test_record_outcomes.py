@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
@@ -20,10 +21,12 @@ def held(
     trigger: Trigger = CronTrigger("* * * * *"),  # noqa: B008 - immutable
     retry: Retry = Retry(max_attempts=3),  # noqa: B008 - immutable
     kind: str = "SCHEDULED",
+    replayed: tuple[datetime, int] | None = None,
 ) -> HeldOccurrence:
+    requested_at, earlier_attempt_count = replayed or (None, 0)
     claimed = Claimed(
         *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE, DUE, DUE, 1, attempt_count, attempt_count > 0),
-        *(False, 1, "ACTIVE", None),
+        *(False, 1, "ACTIVE", None, requested_at, earlier_attempt_count),
     )
     return HeldOccurrence(claimed, DeliveryTerms("n", trigger, EventTarget("t"), retry=retry), None, "NATS", 0.0, 0.0)
 
@@ -85,3 +88,21 @@ def test_the_end_of_an_occurrence_starts_the_delay_to_the_next_however_it_ended(
 
 def test_a_run_by_hand_does_not_move_the_plan() -> None:
     assert ended(held(0, FixedDelayTrigger(60), kind="MANUAL"), Delivered()).next_due_at is None
+
+
+def test_a_replay_has_all_its_attempts_and_its_whole_age_before_it_again() -> None:
+    long_ago = DUE - timedelta(days=30)
+    spent = held(2, retry=Retry(max_attempts=3, max_age_sec=60))
+    spent.claimed = replace(spent.claimed, due_at=long_ago)
+    assert ended(spent, Unreachable("no answer")).reason == "retries-exhausted"
+    spent.claimed = replace(spent.claimed, requested_at=DUE, earlier_attempt_count=2)
+    again = postponed(spent, Unreachable("no answer"))
+    assert again.attempt_count == 3, "numbers go on"
+    assert again.retry_at <= DUE + timedelta(seconds=61)
+    spent.claimed = replace(spent.claimed, attempt_count=4)
+    assert ended(spent, Unreachable("no answer")).attempt_count == 5
+
+
+def test_the_end_of_a_replay_begins_no_second_chain() -> None:
+    item = held(1, FixedDelayTrigger(60), replayed=(DUE, 1))
+    assert ended(item, Delivered()).next_due_at is None
