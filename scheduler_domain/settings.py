@@ -76,13 +76,17 @@ class WebhookSettings:
 
 @dataclass(frozen=True, slots=True)
 class DispatcherSettings:
-    """`concurrency` None leaves it to the dispatcher to choose by the machine; `port` serves health and metrics."""
+    """`concurrency` None leaves it to the dispatcher to choose by the machine; `port` serves health and metrics.
+
+    `ledger_retention` None keeps the ledger for ever.
+    """
 
     concurrency: int | None
     lease: timedelta
     lookahead: timedelta
     shutdown_grace: timedelta
     port: int
+    ledger_retention: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +219,7 @@ def _dispatcher(variables: "_Variables") -> DispatcherSettings:
         lookahead=variables.seconds("DISPATCHER_LOOKAHEAD_SEC", 60, 5, 3_600),
         shutdown_grace=variables.seconds("SHUTDOWN_GRACE_SEC", 25, 0, 600),
         port=variables.whole("DISPATCHER_PORT", 3081, 0, 65_535),
+        ledger_retention=variables.days("LEDGER_RETENTION_DAYS", 90, 1, 36_500),
     )
 
 
@@ -238,6 +243,15 @@ class _Variables:
             timedelta(seconds=default),
             accepted,
             lambda text: timedelta(seconds=_within(float(text), least, most)),
+        )
+
+    def days(self, name: str, default: int, least: int, most: int) -> timedelta | None:
+        usual: timedelta | None = timedelta(days=default)
+        return self._parsed(
+            name,
+            usual,
+            f"a whole number of days from {least} to {most}, or off",
+            lambda text: _days_or_off(text, least, most),
         )
 
     def rate(self, name: str) -> float | None:
@@ -291,6 +305,10 @@ class _Variables:
             return parse(value)
         except ValueError:
             raise ConfigurationError(f"{name}={masked(value)}: {accepted} is accepted") from None
+
+
+def _days_or_off(text: str, least: int, most: int) -> timedelta | None:
+    return None if text.lower() == "off" else timedelta(days=_within(int(text), least, most))
 
 
 def _within(number: Number, least: float, most: float) -> Number:

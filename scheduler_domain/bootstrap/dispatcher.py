@@ -109,7 +109,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             broker_lanes=tuple(brokers),
             sends_in_flight=SENDS_IN_FLIGHT,
             listen=lambda on_due, on_revoked: listen(postgres_url, on_due, on_revoked),
-            keep_house=Housekeeping(planning_pool, clock, measurements).step,
+            keep_house=Housekeeping(planning_pool, clock, measurements, settings.dispatcher.ledger_retention).step,
             follow=follow,
         )
 

@@ -57,6 +57,8 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("DISPATCHER_LEASE_SEC", "nan", "a number of seconds from 3 to 3600"),
         ("DISPATCHER_LEASE_SEC", "15s", "a number of seconds from 3 to 3600"),
         ("DISPATCHER_LOOKAHEAD_SEC", "1", "a number of seconds from 5 to 3600"),
+        ("LEDGER_RETENTION_DAYS", "0", "a whole number of days from 1 to 36500, or off"),
+        ("LEDGER_RETENTION_DAYS", "1.5", "a whole number of days from 1 to 36500, or off"),
         ("SHUTDOWN_GRACE_SEC", "inf", "a number of seconds from 0 to 600"),
         ("NATS_REPLICAS", "0", "a whole number from 1 to 5"),
         ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
@@ -221,3 +223,12 @@ def example_variables() -> dict[str, str]:
 def _assignments(text: str) -> Iterator[tuple[str, str]]:
     for match in re.finditer(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE):
         yield match[1], match[2]
+
+
+def test_the_ledger_is_kept_for_ninety_days_unless_something_else_is_said() -> None:
+    def retention(**variables: str) -> timedelta | None:
+        return Settings.from_environment(variables).dispatcher.ledger_retention
+
+    assert retention() == timedelta(days=90)
+    assert retention(LEDGER_RETENTION_DAYS="400") == timedelta(days=400)
+    assert retention(LEDGER_RETENTION_DAYS="OFF") is None

@@ -1,10 +1,10 @@
 """Housekeeping: what must happen now and then, and harms nobody if several dispatchers do it.
 
-Partitions are made ahead, old coordination rows are forgotten, pauses that named an end are lifted, and the backlog
-is measured.
+Partitions are made ahead, and go when all of one is older than what is kept; old coordination rows are forgotten, pauses
+that named an end are lifted, and the backlog is measured.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -21,15 +21,26 @@ _REVOCATION_LIFETIME = timedelta(minutes=2)
 _COUNT_EVERY = timedelta(minutes=1)
 _COUNT_SHARE = 100  # counting reads the whole table: it may take a hundredth of the time
 _LIFTED_PER_STEP = 100
+_MONTHS_AHEAD = 3
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_PRUNED_PER_STATEMENT = 5_000
 _MOVES_KEPT = timedelta(days=400)
 _decode_rule = msgspec.json.Decoder(PlanningRule).decode
 
 
 class Housekeeping:
-    def __init__(self, pool: asyncpg.Pool, clock: Clock, measurements: Measurements) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        clock: Clock,
+        measurements: Measurements,
+        ledger_retention: timedelta | None = None,
+    ) -> None:
+        """`ledger_retention` None keeps the ledger for ever."""
         self._pool = pool
         self._clock = clock
         self._measurements = measurements
+        self._ledger_retention = ledger_retention
         self._next_slow_at = 0.0
         self._next_count_at = 0.0
 
@@ -51,7 +62,7 @@ class Housekeeping:
         self._next_count_at = now + max(_COUNT_EVERY.total_seconds(), (now - began) * _COUNT_SHARE)
 
     async def _sweep(self) -> None:
-        await self._pool.execute("SELECT maintain_partitions(now(), 3, '-infinity')")
+        await self._prune_ledger()
         await self._pool.execute("DELETE FROM revocation WHERE made_at < now() - $1::interval", _REVOCATION_LIFETIME)
         await self._pool.execute("DELETE FROM dispatcher WHERE heartbeat_at < now() - $1::interval", _SILENT_FOR)
         await self._pool.execute(
@@ -59,6 +70,14 @@ class Housekeeping:
         )
 
         await self._pool.execute("DELETE FROM tzdata_move WHERE moved_at < now() - $1::interval", _MOVES_KEPT)
+
+    async def _prune_ledger(self) -> None:
+        """Make months ahead, and let go of what is older than the retention: whole months, and strays row by row."""
+        now = self._clock.now()
+        keep_from = _EVER if self._ledger_retention is None else now - self._ledger_retention
+        await self._pool.execute("SELECT maintain_partitions($1, $2, $3)", now, _MONTHS_AHEAD, keep_from)
+        while await self._pool.fetchval("SELECT prune_strays($1, $2)", keep_from, _PRUNED_PER_STATEMENT):
+            pass
 
     async def _lift_pauses(self) -> None:
         """Resume what was paused until now; planning starts from now, as on a resume by hand."""
