@@ -52,30 +52,49 @@ class AcceptSchedule:
         now = self._clock.now()
         check_definition(definition, caller.tenant_id, self._policy)
         first = first_instant(definition, now)
-        identity = schedule_id(now, self._draw())
-        unplaced = Cursor(caller.tenant_id, identity, 1, PlanningRule.of(definition), now, next_fire_at=None)
-        cursor = placed(unplaced, first)
-        planned = self._planned(cursor, first, now) if definition.enabled else unplanned(cursor)
-        schedule = Schedule(
-            id=identity,
-            tenant_id=caller.tenant_id,
-            definition=definition,
-            state=ScheduleState.ACTIVE if definition.enabled else ScheduleState.PAUSED,
-            state_reason=None,
-            revision=1,
-            version=1,
-            next_fire_at=next_instant(planned),
-            last_fire_at=None,
-            created_at=now,
-            updated_at=now,
-            created_by=caller.subject,
+        unplaced = Cursor(
+            caller.tenant_id,
+            schedule_id(now, self._draw()),
+            1,
+            PlanningRule.of(definition),
+            now,
+            next_fire_at=None,
         )
-        return Accepted(schedule, planned, is_soon(planned, now))
+        return accepted_schedule(caller, definition, placed(unplaced, first), first, self._lookahead, self._tags)
 
-    def _planned(self, cursor: Cursor, first: Instant, now: datetime) -> Plan:
-        if isinstance(cursor.rule.trigger, OneShotTrigger) and first.at < now:
-            return run_now(cursor, first, now, self._tags)
-        return planned_ahead(cursor, now, now + self._lookahead, self._tags)
+
+def accepted_schedule(
+    caller: Caller,
+    definition: ScheduleDefinition,
+    cursor: Cursor,
+    first: Instant,
+    lookahead: timedelta,
+    tags: StartTags,
+) -> Accepted:
+    """Return a new schedule whose definition was checked and whose cursor stands at its first instant."""
+    now = cursor.created_at
+    planned = _planned(cursor, first, now, lookahead, tags) if definition.enabled else unplanned(cursor)
+    schedule = Schedule(
+        id=cursor.schedule_id,
+        tenant_id=caller.tenant_id,
+        definition=definition,
+        state=ScheduleState.ACTIVE if definition.enabled else ScheduleState.PAUSED,
+        state_reason=None,
+        revision=1,
+        version=1,
+        next_fire_at=next_instant(planned),
+        last_fire_at=None,
+        created_at=now,
+        updated_at=now,
+        created_by=caller.subject,
+    )
+    return Accepted(schedule, planned, is_soon(planned, now))
+
+
+def _planned(cursor: Cursor, first: Instant, now: datetime, lookahead: timedelta, tags: StartTags) -> Plan:
+    if isinstance(cursor.rule.trigger, OneShotTrigger) and first.at < now:
+        return run_now(cursor, first, now, tags)
+    return planned_ahead(cursor, now, now + lookahead, tags)
 
 
 def first_instant(definition: ScheduleDefinition, now: datetime) -> Instant:

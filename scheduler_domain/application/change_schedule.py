@@ -5,7 +5,7 @@ before the change: the same transaction records a revocation, and the answer wai
 confirmed that it let go, or its lease has run out (docs/decisions/0007).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -19,10 +19,12 @@ from scheduler_domain.application.ports.schedules import Changed, HeldSchedule, 
 from scheduler_domain.application.read_schedules import NO_SUCH_SCHEDULE
 from scheduler_domain.application.until_let_go import until_let_go
 from scheduler_domain.domain.errors import InvalidField, NotFound, VersionMismatch
+from scheduler_domain.domain.fired_days import LATELY, MOST_LATELY
 from scheduler_domain.domain.occurrence import OccurrenceKind
 from scheduler_domain.domain.planning import Plan, PlanningRule
 from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
+from scheduler_domain.domain.template import InstanceOrigin
 from scheduler_domain.domain.validation import TargetPolicy, check_definition, checked_rule
 from scheduler_domain.domain.withdrawal import Ending, Withdrawal, withdraw, withdraw_nothing
 
@@ -56,19 +58,30 @@ class ChangeSchedule:
         self._policy = policy
         self._planner = planner
 
-    async def edit(self, caller: Caller, schedule_id: UUID, precondition: Precondition, edit: Edit) -> Schedule:
+    async def edit(
+        self,
+        caller: Caller,
+        schedule_id: UUID,
+        precondition: Precondition,
+        edit: Edit,
+        origin: InstanceOrigin | None = None,
+    ) -> Schedule:
         """Return the edited schedule, or the one that is, where the edit changes nothing.
 
+        `origin` is what the edit comes from where the schedule is an instance of a template; it is remembered with it.
         Raises InvalidField with every problem found, and KeyTaken.
         """
         async with self._schedules.held(caller.tenant_id, schedule_id) as held:
             before = _found(held, precondition)
+            if origin is not None:
+                await before.remember_origin(origin)
             definition = edit(before.schedule.definition)
             if definition == before.schedule.definition:
                 return before.schedule
             check_definition(definition, caller.tenant_id, self._policy)
             checked_rule(definition, before.schedule.created_at)
-            changed = self._edited(before, definition)
+            fired = await before.fired_since(before.now - LATELY, MOST_LATELY)
+            changed = self._edited(before, definition, fired, is_instance=origin is not None)
             revocation = await before.change(changed, None)
         await until_let_go(self._schedules, revocation)
         return changed.schedule
@@ -109,7 +122,9 @@ class ChangeSchedule:
             revocation = await before.delete(withdrawal, Ending.DELETED)
         await until_let_go(self._schedules, revocation)
 
-    def _edited(self, held: HeldSchedule, definition: ScheduleDefinition) -> Changed:
+    def _edited(
+        self, held: HeldSchedule, definition: ScheduleDefinition, fired: Collection[UUID], *, is_instance: bool
+    ) -> Changed:
         was_enabled = held.schedule.definition.enabled
         if not definition.enabled and was_enabled:
             return self._paused(held, definition, Pause())
@@ -124,7 +139,8 @@ class ChangeSchedule:
         if PlanningRule.of(definition) == PlanningRule.of(held.schedule.definition):
             return _changed(held, schedule, unmoved(held, schedule), unwithdrawn)
         withdrawal = withdraw(held.queued, held.now, Ending.REPLANNED)
-        planned = self._planner.edited(held, schedule, withdrawal)
+        taken = {*fired, *_under_way(held, withdrawal)}
+        planned = self._planner.edited(held, schedule, withdrawal, taken, is_instance=is_instance)
         return _changed(held, _planned_anew(held, schedule, planned, withdrawal), planned, withdrawal)
 
     def _paused(self, held: HeldSchedule, definition: ScheduleDefinition, pause: Pause) -> Changed:
@@ -181,12 +197,16 @@ def _withdrawn_by_none(held: HeldSchedule, schedule: Schedule) -> Withdrawal:
 
 def _planned_anew(held: HeldSchedule, schedule: Schedule, planned: Plan, withdrawal: Withdrawal) -> Schedule:
     """Return the schedule as ACTIVE, or as COMPLETED where nothing is planned, to come, or under way to decide it."""
-    withdrawn = {*withdrawal.forgotten, *withdrawal.cancelled}
-    is_under_way = any(row.kind == OccurrenceKind.SCHEDULED and row.id not in withdrawn for row in held.queued)
     next_fire_at = next_instant(planned)
-    is_over = next_fire_at is None and not (is_under_way and planned.after.rule.is_chained)
+    is_over = next_fire_at is None and not (_under_way(held, withdrawal) and planned.after.rule.is_chained)
     state = ScheduleState.COMPLETED if is_over else ScheduleState.ACTIVE
     return replace(schedule, state=state, state_reason=None, next_fire_at=next_fire_at)
+
+
+def _under_way(held: HeldSchedule, withdrawal: Withdrawal) -> list[UUID]:
+    """Return the occurrences of the plan that were started, and finish whatever becomes of their schedule."""
+    withdrawn = {*withdrawal.forgotten, *withdrawal.cancelled}
+    return [row.id for row in held.queued if row.kind == OccurrenceKind.SCHEDULED and row.id not in withdrawn]
 
 
 def _changed(

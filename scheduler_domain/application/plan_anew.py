@@ -3,7 +3,9 @@
 Everything here is decided from the schedule as it was, as it is to be, and the database's clock; nothing is stored.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,6 +13,7 @@ from msgspec.structs import replace
 from scheduler_domain.application.accept_schedule import planned_ahead, run_now
 from scheduler_domain.application.ports.schedules import HeldSchedule
 from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.fired_days import first_left
 from scheduler_domain.domain.occurrence import OccurrenceKind
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, placed
 from scheduler_domain.domain.schedule import FixedDelayTrigger, OneShotTrigger, Schedule
@@ -25,8 +28,19 @@ class Planner(Struct, frozen=True):
     lookahead: timedelta
     tags: StartTags
 
-    def edited(self, held: HeldSchedule, schedule: Schedule, withdrawal: Withdrawal) -> Plan:
-        """Plan a schedule whose rule changed. InvalidField where the new rule would never fire."""
+    def edited(
+        self,
+        held: HeldSchedule,
+        schedule: Schedule,
+        withdrawal: Withdrawal,
+        fired: Collection[UUID],
+        *,
+        is_instance: bool,
+    ) -> Plan:
+        """Plan a schedule whose rule changed. InvalidField where the new rule would never fire.
+
+        `fired` holds what was fired lately, or is under way: it is not fired again (domain/fired_days.py).
+        """
         cursor = _cursor(held, schedule, withdrawal)
         if cursor.rule.is_chained:
             return self._ahead(replace(cursor, next_fire_at=_next_of_edited_chain(held, cursor, withdrawal)), held.now)
@@ -39,6 +53,9 @@ class Planner(Struct, frozen=True):
             raise rule_problem(error) from None
         if isinstance(cursor.rule.trigger, OneShotTrigger) and first.at < held.now:
             return run_now(placed(cursor, first), first, held.now, self.tags)
+        if fired:
+            keeps_day = is_instance and not isinstance(cursor.rule.trigger, OneShotTrigger)
+            return self._ahead(placed(cursor, first_left(rule, cursor, held.now, fired, keeps_day=keeps_day)), held.now)
         return self._ahead(placed(cursor, first), held.now)
 
     def resumed(self, held: HeldSchedule, schedule: Schedule, from_: datetime) -> Plan:

@@ -8,10 +8,13 @@ from functools import cache
 
 from scheduler_domain.application.accept_schedule import AcceptSchedule
 from scheduler_domain.application.answer_once import AnswerOnce
+from scheduler_domain.application.apply_template import ApplyTemplate
 from scheduler_domain.application.backfill_schedule import BackfillSchedule
 from scheduler_domain.application.cancel_occurrence import CancelOccurrence
 from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.check_health import CheckHealth
+from scheduler_domain.application.define_template import DefineTemplates
+from scheduler_domain.application.find_template import FindTemplate
 from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.identity import Identity
@@ -26,16 +29,20 @@ from scheduler_domain.bootstrap.telemetry import render_metrics, start_telemetry
 from scheduler_domain.domain.address_guard import AllowedNets
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.validation import TargetPolicy
+from scheduler_domain.infra.built_in_templates import built_in_templates
 from scheduler_domain.infra.identity.claims import ClaimRules
 from scheduler_domain.infra.identity.fetch_keys import fetch_over_http
 from scheduler_domain.infra.identity.key_set import KeySet
 from scheduler_domain.infra.identity.verifier import PublicKeys, SharedSecret, Signatures, TokenVerifier
+from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
 from scheduler_domain.infra.postgres.answers import PostgresAnswers
 from scheduler_domain.infra.postgres.dead_letters import PostgresDeadLetters
 from scheduler_domain.infra.postgres.health import DispatchersAlive, MigrationsApplied, PostgresReachable
 from scheduler_domain.infra.postgres.occurrences import PostgresOccurrences
 from scheduler_domain.infra.postgres.pool import TenantPool, open_tenant_pool
 from scheduler_domain.infra.postgres.schedules import PostgresSchedules
+from scheduler_domain.infra.postgres.template_instances import PostgresTemplateInstances
+from scheduler_domain.infra.postgres.templates import PostgresTemplates
 from scheduler_domain.infra.reachability import Reachable
 from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.metrics import HttpRequestDurations, PoolGauge
@@ -62,6 +69,8 @@ class ApiServices:
     read_schedules: ReadSchedules
     read_occurrences: ReadOccurrences
     preview_schedule: PreviewSchedule
+    templates: DefineTemplates
+    apply_template: ApplyTemplate
     health: CheckHealth
     tracer: Tracer
 
@@ -112,6 +121,8 @@ def _composed(settings: Settings, pool: TenantPool, tracer: Tracer) -> ApiServic
     late = StartTags()  # one lane for all that is run on purpose and late, so that it takes turns with live work
     accept = AcceptSchedule(schedules, clock, lambda: os.urandom(10), policy, lookahead)
     change = ChangeSchedule(schedules, policy, Planner(lookahead, StartTags()))
+    templates, judge = PostgresTemplates(pool), JsonSchemaJudge()
+    find = FindTemplate(templates, built_in_templates(), policy, judge)
     return ApiServices(
         identity=TokenVerifier(_signatures(settings.identity, clock), _claim_rules(settings.identity), clock),
         clock=clock,
@@ -126,6 +137,10 @@ def _composed(settings: Settings, pool: TenantPool, tracer: Tracer) -> ApiServic
         read_schedules=ReadSchedules(schedules),
         read_occurrences=ReadOccurrences(occurrences, schedules),
         preview_schedule=PreviewSchedule(schedules, clock),
+        templates=DefineTemplates(templates, find, judge, clock),
+        apply_template=ApplyTemplate(
+            find, PostgresTemplateInstances(pool), change, clock, lambda: os.urandom(10), lookahead
+        ),
         health=CheckHealth(
             needed={"postgres": PostgresReachable(pool), "migrations": MigrationsApplied(pool)},
             useful={

@@ -57,6 +57,14 @@ def check_definition(definition: ScheduleDefinition, tenant_id: str, policy: Tar
     refuse(problems)
 
 
+def check_wording(definition: ScheduleDefinition, tenant_id: str) -> None:
+    """Raise InvalidField for what is wrong with name, description, labels and payload; `check_definition` has it too.
+
+    For a definition that differs in these alone from one that was checked.
+    """
+    refuse([*_naming_problems(definition), *_payload_problems(definition, tenant_id)])
+
+
 def checked_rule(definition: FiringRule, created_at: datetime) -> Rule:
     """Return the compiled rule; raise InvalidField at the member of the definition that is at fault."""
     try:

@@ -13,6 +13,7 @@ from scheduler_domain.domain.backfill import Backfilling
 from scheduler_domain.domain.planning import Cursor, Plan
 from scheduler_domain.domain.schedule import Schedule, ScheduleState
 from scheduler_domain.domain.target import TargetKind
+from scheduler_domain.domain.template import InstanceOrigin
 from scheduler_domain.domain.withdrawal import QueuedOccurrence, Withdrawal
 
 SortField = Literal["nextFireAt", "name", "createdAt"]
@@ -89,6 +90,12 @@ class HeldSchedule(Protocol):
     @property
     def now(self) -> datetime:
         """The database's clock when the hold began: the clock that leases are timed by."""
+
+    async def fired_since(self, from_: datetime, limit: int) -> Sequence[UUID]:
+        """Return the occurrences of its plan that ended after an attempt and were scheduled for then or later."""
+
+    async def remember_origin(self, origin: InstanceOrigin) -> None:
+        """Note what the schedule is made from by now; nothing happens where it is no instance of that template."""
 
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
         """Store what changed, all or nothing, and return what dispatchers have to obey before it is true for all.

@@ -22,6 +22,8 @@ from scheduler_domain.entrypoints.http_api.request_scope import REQUEST_ID_HEADE
 from scheduler_domain.entrypoints.http_api.schedules import actions
 from scheduler_domain.entrypoints.http_api.schedules import routes as schedules
 from scheduler_domain.entrypoints.http_api.services import RunningServices
+from scheduler_domain.entrypoints.http_api.templates import instances
+from scheduler_domain.entrypoints.http_api.templates import routes as templates
 from scheduler_domain.settings import Settings
 
 ROUTES: Final = [
@@ -39,6 +41,17 @@ ROUTES: Final = [
     actions.backfill_schedule,
     actions.next_instants,
     actions.preview_unsaved,
+    templates.list_templates,
+    templates.create_template,
+    templates.get_template,
+    templates.put_template,
+    templates.delete_template,
+    templates.preview_template,
+    templates.preview_unsaved_template,
+    instances.list_instances,
+    instances.get_instance,
+    instances.put_instance,
+    instances.delete_instance,
     occurrences.list_occurrences,
     occurrences.get_occurrence,
     occurrences.list_occurrences_of_schedule,

@@ -16,6 +16,20 @@ KEY: Final = Parameter(
     {"type": "string", "maxLength": 200, "examples": ["daily-report"]},
     is_required=True,
 )
+TEMPLATE_NAME: Final = Parameter(
+    "name",
+    "path",
+    "The template's name, built in or the tenant's own.",
+    {"type": "string", "maxLength": 63, "examples": ["birthday"]},
+    is_required=True,
+)
+INSTANCE_KEY: Final = Parameter(
+    "key",
+    "path",
+    "The key that the caller knows the person, contract or reminder by.",
+    {"type": "string", "maxLength": 200, "examples": ["customer-4711"]},
+    is_required=True,
+)
 IF_MATCH: Final = Parameter(
     "If-Match", "header", 'Change it only if it still has one of these versions, as `ETag` answered them: `"3"`.'
 )

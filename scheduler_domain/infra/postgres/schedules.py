@@ -22,6 +22,7 @@ from scheduler_domain.domain.errors import KeyTaken
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition
 from scheduler_domain.domain.target import target_kind
+from scheduler_domain.domain.template import InstanceOrigin
 from scheduler_domain.domain.withdrawal import Ending, QueuedOccurrence, Withdrawal
 from scheduler_domain.infra.postgres.answers import remember
 from scheduler_domain.infra.postgres.connections import Connection
@@ -124,6 +125,20 @@ class _Held:
             row,
             next_fire_at=first_instant(self.cursor.next_fire_at, self.queued),
             last_fire_at=None if fired is None else fired["last_fire_at"],
+        )
+
+    async def fired_since(self, from_: datetime, limit: int) -> list[UUID]:
+        rows = await self._connection.fetch(statement("fired_lately"), self._tenant_id, self.schedule.id, from_, limit)
+        return [row["id"] for row in rows]
+
+    async def remember_origin(self, origin: InstanceOrigin) -> None:
+        await self._connection.execute(
+            statement("remember_origin"),
+            self._tenant_id,
+            self.schedule.id,
+            origin.template,
+            origin.version,
+            origin.parameters,
         )
 
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:

@@ -180,8 +180,12 @@ def _in_utc(definition: ScheduleDefinition) -> ScheduleDefinition:
 
 
 def preview_json(preview: Preview) -> bytes:
+    return _encode(preview_answer(preview))
+
+
+def preview_answer(preview: Preview) -> PreviewAnswer:
     notes = [PreviewNote(note.code, note.message) for note in preview.notes]
-    return _encode(PreviewAnswer(preview.words, notes, [_instant(item) for item in preview.items]))
+    return PreviewAnswer(preview.words, notes, [_instant(item) for item in preview.items])
 
 
 def _instant(item: Instant) -> PreviewInstant:

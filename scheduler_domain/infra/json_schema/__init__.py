@@ -1,0 +1,1 @@
+"""JSON Schema, judged by the library jsonschema."""
