@@ -22,6 +22,7 @@ from scheduler_domain.domain.errors import InvalidField, NotFound, VersionMismat
 from scheduler_domain.domain.fired_days import LATELY, MOST_LATELY
 from scheduler_domain.domain.occurrence import OccurrenceKind
 from scheduler_domain.domain.planning import Plan, PlanningRule
+from scheduler_domain.domain.repeats import repeats_until
 from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.template import InstanceOrigin
@@ -111,6 +112,8 @@ class ChangeSchedule:
                 return before.schedule
             from_ = before.paused_at if catch_up and before.paused_at is not None else before.now
             changed = self._resumed(before, replace(before.schedule.definition, enabled=True), from_)
+            if from_ != before.now:
+                changed = replace(changed, in_force_since=before.in_force_since)  # as if there had been no pause
             await before.change(changed, once.remembered(changed.schedule))
         return changed.schedule
 
@@ -212,6 +215,8 @@ def _under_way(held: HeldSchedule, withdrawal: Withdrawal) -> list[UUID]:
 def _changed(
     held: HeldSchedule, schedule: Schedule, planned: Plan, withdrawal: Withdrawal, reason: Ending = Ending.REPLANNED
 ) -> Changed:
+    rule = PlanningRule.of(schedule.definition)
+    is_resumed = schedule.definition.enabled and not held.schedule.definition.enabled
     return Changed(
         schedule,
         paused_at=None,
@@ -220,4 +225,6 @@ def _changed(
         withdrawal=withdrawal,
         reason=reason,
         is_soon=is_soon(planned, held.now),
+        in_force_since=held.now if is_resumed or rule != held.cursor.rule else held.in_force_since,
+        repeats_until=repeats_until(held.cursor.rule, rule, held.cursor.repeats_until, held.now),
     )

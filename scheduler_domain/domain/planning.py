@@ -73,6 +73,8 @@ class Cursor(Struct, frozen=True, gc=False):
     caught_up_count: int = 0
     next_order_ms: int | None = None
     tzdata: str | None = None
+    repeats_until: datetime | None = None
+    """Until when an edit makes the rule name again what it has named (domain/repeats.py)."""
 
 
 class Plan(Struct, frozen=True):

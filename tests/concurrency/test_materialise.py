@@ -13,8 +13,9 @@ from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.ids import occurrence_id
 from scheduler_domain.domain.planning import plan
-from scheduler_domain.domain.schedule import OneShotTrigger, RruleTrigger
+from scheduler_domain.domain.schedule import CronTrigger, OneShotTrigger, RruleTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
@@ -139,6 +140,33 @@ async def test_a_counted_rule_planned_step_by_step_ends_after_its_count(
     await planner(pool).step()
     assert sum(await counts(connection)) == 40
     assert await connection.fetchval("SELECT next_fire_at FROM scheduler.schedule_cursor") is None
+
+
+@pytest.mark.parametrize("is_edited", [True, False])
+async def test_what_fired_before_an_edit_of_the_zone_does_not_fire_again_at_the_same_local_time(
+    connection: asyncpg.Connection, pool: asyncpg.Pool, is_edited: bool
+) -> None:
+    """Nobody looks into the ledger for schedules that were not edited so: their names do not come round again."""
+    soon = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    moved_here = definition(CronTrigger(f"{soon.minute} {soon.hour} * * *"), tz="UTC")
+    [schedule] = await store_schedules(connection, TENANT, of=moved_here, planned_from=datetime.now(UTC))
+    id_ = occurrence_id(TENANT, schedule, "SCHEDULED", f"{soon:%Y-%m-%dT%H:%M:%S}", int(soon.timestamp() * 1000))
+    await connection.execute(
+        "INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, attempt_count,"
+        " fired_at, ended_at) VALUES ($1, $2, $3, 'SCHEDULED', 1, $4, $4, 'COMPLETED', 1, $4, $4)",
+        TENANT,
+        id_,
+        schedule,
+        soon - timedelta(hours=9),
+    )
+    if is_edited:
+        await connection.execute("UPDATE schedule_cursor SET repeats_until = now() + interval '27 h', run_count = 1")
+    await planner(pool).step()
+    planned = await connection.fetch("SELECT id FROM due_queue")
+    assert [row["id"] for row in planned] == ([] if is_edited else [id_])
+    cursor = await connection.fetchrow("SELECT next_fire_at, run_count FROM schedule_cursor")
+    assert cursor["next_fire_at"] == soon + timedelta(days=1)
+    assert cursor["run_count"] == 1
 
 
 async def test_only_one_of_two_planners_has_the_turn(pool: asyncpg.Pool) -> None:

@@ -50,7 +50,11 @@ class Accepted(Struct, frozen=True):
 
 
 class Changed(Struct, frozen=True):
-    """What a change leaves behind: the schedule, its cursor, what was withdrawn, and what is planned instead."""
+    """What a change leaves behind: the schedule, its cursor, what was withdrawn, and what is planned instead.
+
+    `in_force_since`: from when on the rule, as it is now, has been planned; None: since the schedule was created.
+    `repeats_until`: until when it may name again what it has named (domain/repeats.py).
+    """
 
     schedule: Schedule
     paused_at: datetime | None
@@ -59,6 +63,8 @@ class Changed(Struct, frozen=True):
     withdrawal: Withdrawal
     reason: str
     is_soon: bool
+    in_force_since: datetime | None = None
+    repeats_until: datetime | None = None
 
 
 class Revocation(Struct, frozen=True):
@@ -80,6 +86,8 @@ class HeldSchedule(Protocol):
     def paused_at(self) -> datetime | None: ...
     @property
     def resume_at(self) -> datetime | None: ...
+    @property
+    def in_force_since(self) -> datetime | None: ...
     @property
     def last_ended_at(self) -> datetime | None:
         """When the newest occurrence of the plan ended; asked of schedules that run from completion."""

@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
+from scheduler_domain.domain.repeats import may_repeat, without
 from scheduler_domain.infra.postgres.statements import statement
 
 _decode_rule = msgspec.json.Decoder(PlanningRule).decode
@@ -37,6 +38,7 @@ def cursor_of(row: asyncpg.Record) -> Cursor:
 
 async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Sequence[Plan]) -> int:
     """Write plans within the caller's transaction; return how many occurrences were inserted."""
+    plans = await _without_repeats(connection, plans)
     ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
     inserted: int = await connection.fetchval(statement("materialise_occurrences"), *_columns(ordered))
     exhausted = [plan.before for plan in ordered if plan.finished and not plan.due]
@@ -48,6 +50,21 @@ async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Seque
             [cursor.revision for cursor in exhausted],
         )
     return inserted
+
+
+async def _without_repeats(connection: asyncpg.pool.PoolConnectionProxy, plans: Sequence[Plan]) -> Sequence[Plan]:
+    """Leave out what was named before an edit and exists already; asked only of schedules that were edited so."""
+    due = [item for plan in plans if may_repeat(plan) for item in plan.due]
+    if not due:
+        return plans
+    rows = await connection.fetch(
+        statement("taken_occurrences"),
+        [item.tenant_id for item in due],
+        [item.schedule_id for item in due],
+        [item.id for item in due],
+    )
+    taken = {row[0] for row in rows}
+    return [without(plan, taken) if may_repeat(plan) else plan for plan in plans]
 
 
 def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:

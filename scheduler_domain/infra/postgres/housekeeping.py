@@ -1,7 +1,7 @@
 """Housekeeping: what must happen now and then, and harms nobody if several dispatchers do it.
 
-Partitions are made ahead, and go when all of one is older than what is kept; old coordination rows are forgotten, pauses
-that named an end are lifted, and the backlog is measured.
+Partitions are made ahead, and go when all of one is older than what is kept; old coordination rows are forgotten,
+pauses that named an end are lifted, and the backlog is measured.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -105,6 +105,7 @@ class _Held:
         self.now: datetime = row["now"]
         self.paused_at: datetime | None = row["paused_at"]
         self.resume_at: datetime | None = row["resume_at"]
+        self.in_force_since: datetime | None = row["in_force_since"]
         self.last_ended_at: datetime | None = None if fired is None else fired["planned_ended_at"]
         self.queued = [QueuedOccurrence(*values) for values in queued]
         self.cursor = Cursor(
@@ -119,6 +120,7 @@ class _Held:
             row["caught_up_count"],
             row["next_order_ms"],
             row["tzdata"],
+            row["repeats_until"],
         )
         self.schedule = schedule_of(
             tenant_id,
@@ -279,6 +281,8 @@ def _changed_columns(changed: Changed) -> tuple[object, ...]:
         changed.is_soon,
         plan.after.next_order_ms,
         plan.after.tzdata,
+        changed.in_force_since,
+        changed.repeats_until,
     )
 
 

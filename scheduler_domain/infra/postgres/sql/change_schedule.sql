@@ -12,7 +12,8 @@ WITH changed AS (
 ), moved AS (
   UPDATE schedule_cursor AS c
   SET revision = $13::integer, rule = $16::json, next_fire_at = $17::timestamptz, checkpoint = $18::text,
-      run_count = $19::bigint, caught_up_count = $20::integer, next_order_ms = $32::bigint, tzdata = $33::text
+      run_count = $19::bigint, caught_up_count = $20::integer, next_order_ms = $32::bigint, tzdata = $33::text,
+      in_force_since = $34::timestamptz, repeats_until = $35::timestamptz
   FROM changed
   WHERE c.tenant_id = changed.tenant_id AND c.schedule_id = changed.id
 ), planned AS (

@@ -4,7 +4,7 @@ SELECT c.*
 FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, schedule_id)
 CROSS JOIN LATERAL (
   SELECT tenant_id, schedule_id, revision, rule, created_at, next_fire_at, checkpoint, run_count, caught_up_count,
-         next_order_ms, tzdata
+         next_order_ms, tzdata, repeats_until
   FROM schedule_cursor
   WHERE tenant_id = k.tenant_id AND schedule_id = k.schedule_id AND tzdata IS DISTINCT FROM $3::text
   LIMIT 1

@@ -2,7 +2,7 @@
 -- Answers with the database's clock after the wait for the lock: the clock that leases are timed by.
 SELECT s.id, s.definition, s.state, s.state_reason, s.revision, s.version, s.created_at, s.updated_at, s.created_by,
        s.paused_at, s.resume_at, c.rule, c.next_fire_at, c.checkpoint, c.run_count, c.caught_up_count,
-       c.next_order_ms, c.tzdata,
+       c.next_order_ms, c.tzdata, c.repeats_until, c.in_force_since,
        clock_timestamp() AS now
 FROM schedule AS s
 JOIN schedule_cursor AS c ON c.tenant_id = s.tenant_id AND c.schedule_id = s.id

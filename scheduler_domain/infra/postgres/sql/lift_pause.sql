@@ -8,6 +8,6 @@ WITH lifted AS (
   RETURNING s.tenant_id, s.id
 )
 UPDATE schedule_cursor AS c
-SET next_fire_at = $4::timestamptz, checkpoint = NULL, next_order_ms = $5::bigint, tzdata = $6::text
+SET next_fire_at = $4::timestamptz, checkpoint = NULL, in_force_since = now(), next_order_ms = $5::bigint, tzdata = $6::text
 FROM lifted
 WHERE c.tenant_id = lifted.tenant_id AND c.schedule_id = lifted.id AND c.next_fire_at IS NULL
