@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, next_due_at
+from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, chain_delay_sec, next_due_at
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, Delivery
 from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
@@ -71,26 +71,28 @@ class ClaimOccurrences:
         held: list[HeldOccurrence] = []
         ended: list[Ended] = []
         for position, item in enumerate(claimed):
-            reason = _why_not(item)
-            if reason is None:
-                held.append(self._hold(item, lease_ends))
+            terms = None if item.definition is None else _decode_terms(item.definition)
+            item.definition = None
+            reason = "schedule-deleted" if terms is None else _why_not(item)
+            if terms is None or reason is not None:
+                ended.append(_withdrawn(item, terms, reason, self._clock.now()))
             else:
-                ended.append(_withdrawn(item, reason, self._clock.now()))
+                held.append(self._hold(item, terms, lease_ends))
             if position % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         return held, ended
 
-    def _hold(self, claimed: Claimed, lease_ends: float) -> HeldOccurrence:
-        assert claimed.definition is not None
-        terms = _decode_terms(claimed.definition)
+    def _hold(self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float) -> HeldOccurrence:
         delivery = _delivery(claimed, terms)
         lane = lane_of(terms.target)
         broker = self._brokers.get(lane)
         return HeldOccurrence(
             claimed,
-            terms,
             delivery if broker is None else broker.prepare(delivery),
             lane,
+            target_kind(terms.target),
+            terms.retry,
+            chain_delay_sec(claimed, terms),
             fire_at=(claimed.start_tag if claimed.was_tried else claimed.due_at).timestamp(),
             lease_ends=lease_ends,
         )
@@ -109,12 +111,10 @@ def lane_of(target: Target) -> str:
 
 
 def _why_not(claimed: Claimed) -> str | None:
-    """Return why a claimed row is not to be delivered any more, or None.
+    """Return why a claimed row of a schedule that exists is not to be delivered any more, or None.
 
     What was asked for since a pause comes with an active schedule (claim_occurrences.sql).
     """
-    if claimed.definition is None:
-        return "schedule-deleted"
     if claimed.kind == OccurrenceKind.MANUAL:
         return None
     if claimed.schedule_state == ScheduleState.PAUSED:
@@ -126,8 +126,7 @@ def _why_not(claimed: Claimed) -> str | None:
     return None
 
 
-def _withdrawn(claimed: Claimed, reason: str, now: datetime) -> Ended:
-    terms = None if claimed.definition is None else _decode_terms(claimed.definition)
+def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: str | None, now: datetime) -> Ended:
     return Ended(
         claimed,
         Status.CANCELLED,
@@ -137,7 +136,7 @@ def _withdrawn(claimed: Claimed, reason: str, now: datetime) -> Ended:
         now,
         None,
         "NONE" if terms is None else target_kind(terms.target),
-        next_due_at=None if terms is None else next_due_at(claimed, terms, now),
+        next_due_at=None if terms is None else next_due_at(now, chain_delay_sec(claimed, terms)),
     )
 
 

@@ -12,7 +12,6 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from uuid import UUID
 
 from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
@@ -24,7 +23,6 @@ from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain.outcome import Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
-from scheduler_domain.domain.target import target_kind
 
 LARGEST_SEND = 1_000
 SENDS_IN_FLIGHT = 3
@@ -47,8 +45,8 @@ class DeliverOccurrences:
         self._clock = clock
         self._measurements = measurements
         self._tracer = tracer
-        self._waiting: list[tuple[float, int, HeldOccurrence]] = []
-        self._order = count()
+        self._waiting: dict[float, list[HeldOccurrence]] = {}
+        self._instants: list[float] = []
         self._ready = {name: deque[HeldOccurrence]() for name in brokers}
         self._is_ready = {name: asyncio.Event() for name in brokers}
         self._http = HttpLanes(http_slots, self._deliver_one)
@@ -74,6 +72,8 @@ class DeliverOccurrences:
         before the revocation of the old one was obeyed, and a lease may run out while the database cannot be told what
         came of it. Of these, what was started is not started again, its outcome goes by the newer lease; and what was
         not started is dropped for what was claimed now.
+
+        What waits for the same instant waits together: a herd then costs one step of the heap, not one each.
         """
         for item in self._outcomes.without_waiting(held):
             older = self._open.get(item.claimed.id)
@@ -83,22 +83,30 @@ class DeliverOccurrences:
             if older is not None:
                 self.let_go((older,))
             self._open[item.claimed.id] = item
-            heapq.heappush(self._waiting, (item.fire_at, next(self._order), item))
+            together = self._waiting.get(item.fire_at)
+            if together is None:
+                self._waiting[item.fire_at] = [item]
+                heapq.heappush(self._instants, item.fire_at)
+            else:
+                together.append(item)
 
     def start_due(self) -> float | None:
         """Move what is due to its lane; return the seconds until the next is, or None if nothing waits."""
         now = self._clock.now().timestamp()
-        waiting = self._waiting
-        while waiting and waiting[0][0] <= now:
-            item = heapq.heappop(waiting)[2]
-            if item.stage is not Stage.HELD:
-                continue
-            if item.lane in self._ready:
-                self._ready[item.lane].append(item)
-                self._is_ready[item.lane].set()
-            else:
-                self._http.add(item)
-        return waiting[0][0] - now if waiting else None
+        while self._instants and self._instants[0] <= now:
+            for item in self._waiting.pop(heapq.heappop(self._instants)):
+                self._start(item)
+        return self._instants[0] - now if self._instants else None
+
+    def _start(self, item: HeldOccurrence) -> None:
+        if item.stage is not Stage.HELD:
+            return
+        ready = self._ready.get(item.lane)
+        if ready is None:
+            self._http.add(item)
+            return
+        ready.append(item)
+        self._is_ready[item.lane].set()
 
     async def broker_step(self, lane: str) -> int:
         """Send one batch of a broker's lane, waiting for work if there is none; return how many were sent."""
@@ -176,9 +184,7 @@ class DeliverOccurrences:
             )
         fired = fired_at.timestamp()
         self._measurements.fired([fired - item.fire_at for item in batch if not item.claimed.was_tried])
-        counts = Counter(
-            (target_kind(item.terms.target), type(outcome)) for item, outcome in zip(batch, outcomes, strict=True)
-        )
+        counts = Counter((item.target_kind, type(outcome)) for item, outcome in zip(batch, outcomes, strict=True))
         for (target, outcome_type), number in counts.items():
             self._measurements.delivered(target, outcome_type.__name__.lower(), [seconds] * number)
 
@@ -190,7 +196,7 @@ def _traced(item: HeldOccurrence, outcome: Outcome, fired_at: datetime, seconds:
         claimed.schedule_id,
         claimed.id,
         claimed.attempt_count + 1,
-        target_kind(item.terms.target),
+        item.target_kind,
         type(outcome).__name__.lower(),
         None if isinstance(outcome, Delivered) else outcome.error,
         fired_at,

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct, field
 
 from scheduler_domain.application.ports.due_queue import Claimed
 from scheduler_domain.domain.schedule import FixedDelayTrigger, Retry, Trigger
-from scheduler_domain.domain.target import Target
+from scheduler_domain.domain.target import Target, TargetKind
 
 
 class DeliveryTerms(Struct, frozen=True, rename="camel", gc=False):
@@ -33,29 +33,41 @@ class Stage(IntEnum):
 class HeldOccurrence(Struct, gc=False):
     """`fire_at` is in epoch seconds; `lease_ends` in monotonic seconds, after which no attempt may start.
 
-    `message` is what the sender prepared (brokers) or the delivery itself (HTTP).
+    `message` is what the sender prepared (brokers) or the delivery itself (HTTP). `chain_delay_sec` is None unless the
+    end of this occurrence decides when the next is due. Lean, because a hundred thousand may wait for one instant: of
+    the definition only what the outcome needs is kept.
     """
 
     claimed: Claimed
-    terms: DeliveryTerms
     message: Any
     lane: str
+    target_kind: TargetKind
+    retry: Retry
+    chain_delay_sec: int | None
     fire_at: float
     lease_ends: float
     stage: Stage = Stage.HELD
 
+    @property
+    def is_simple(self) -> bool:
+        """True of a first attempt whose success ends the occurrence and moves nothing else."""
+        claimed = self.claimed
+        return not (claimed.attempt_count or claimed.was_tried or claimed.is_last) and self.chain_delay_sec is None
 
-def next_due_at(claimed: Claimed, terms: DeliveryTerms, ended_at: datetime) -> datetime | None:
-    """Return when a schedule that runs from completion is due again; None for every other.
+
+def chain_delay_sec(claimed: Claimed, terms: DeliveryTerms) -> int | None:
+    """Return the delay of a schedule that runs from completion, where this occurrence is of its plan; else None.
 
     What a person asked for is beside the chain: the end of a replay would begin a second one.
     """
     trigger = terms.trigger
-    if (
-        claimed.requested_at is not None
-        or claimed.kind != "SCHEDULED"
-        or not isinstance(trigger, FixedDelayTrigger)
-        or trigger.anchor != "COMPLETION"
-    ):
+    if type(trigger) is not FixedDelayTrigger or trigger.anchor != "COMPLETION":
         return None
-    return ended_at + timedelta(seconds=trigger.delay_sec)
+    if claimed.requested_at is not None or claimed.kind != "SCHEDULED":
+        return None
+    return trigger.delay_sec
+
+
+def next_due_at(ended_at: datetime, delay_sec: int | None) -> datetime | None:
+    """Return when a schedule that runs from completion is due again; None for every other."""
+    return None if delay_sec is None else ended_at + timedelta(seconds=delay_sec)

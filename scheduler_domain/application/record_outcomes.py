@@ -15,13 +15,12 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from scheduler_domain.application.held_occurrence import HeldOccurrence, next_due_at
-from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended, Postponed
+from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, DueQueue, Ended, Postponed
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.occurrence import Status
-from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
+from scheduler_domain.domain.outcome import ACKNOWLEDGED, Delivered, Outcome, Refused, Unreachable
 from scheduler_domain.domain.retry import next_attempt_at
-from scheduler_domain.domain.target import target_kind
 
 ROWS_PER_WRITE = 1_000
 Waiting = TypeVar("Waiting", Ended, Postponed)
@@ -35,6 +34,8 @@ class RecordOutcomes:
         self._queue = queue
         self._measurements = measurements
         self._tracer = tracer
+        self._delivered: list[DeliveredTogether] = []
+        self._delivered_count = 0
         self._ended: list[Ended] = []
         self._postponed: list[Postponed] = []
         self._being_written_count = 0
@@ -42,7 +43,7 @@ class RecordOutcomes:
 
     @property
     def open_count(self) -> int:
-        return len(self._ended) + len(self._postponed) + self._being_written_count
+        return self._delivered_count + len(self._ended) + len(self._postponed) + self._being_written_count
 
     def add(
         self, held: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float
@@ -50,12 +51,20 @@ class RecordOutcomes:
         """Take the outcomes of attempts that were made together; `seconds` is how long they took."""
         ended_at = fired_at + timedelta(seconds=seconds)
         duration_ms = round(seconds * 1000)
+        simple: list[HeldOccurrence] = []
         for item, outcome in zip(held, outcomes, strict=True):
+            if outcome is ACKNOWLEDGED and item.is_simple:
+                simple.append(item)
+                continue
             decided = decide(item, outcome, fired_at, ended_at, duration_ms, random.random())  # noqa: S311 - jitter
             if isinstance(decided, Ended):
                 self._ended.append(decided)
             else:
                 self._postponed.append(decided)
+        if simple:
+            claimed, kinds = [item.claimed for item in simple], [item.target_kind for item in simple]
+            self._delivered.append(DeliveredTogether(claimed, fired_at, ended_at, duration_ms, kinds))
+            self._delivered_count += len(simple)
         self._is_available.set()
 
     def add_ended(self, ended: Sequence[Ended]) -> None:
@@ -73,7 +82,8 @@ class RecordOutcomes:
         again = {item.claimed.id: item.claimed for item in held if item.claimed.lease_token > 1}
         if not again or not self.open_count:
             return held
-        known = _renewed(self._ended, again) | _renewed(self._postponed, again)
+        known = {identity for delivery in self._delivered for identity in delivery.renew(again)}
+        known |= _renewed(self._ended, again) | _renewed(self._postponed, again)
         return [item for item in held if item.claimed.id not in known]
 
     async def available(self) -> None:
@@ -81,15 +91,23 @@ class RecordOutcomes:
         await self._is_available.wait()
 
     async def step(self) -> list[Ended]:
-        """Write one batch; return what ended. What an error kept from being written stays for the next step."""
+        """Write one batch; return what ended, but for what nothing else depends on.
+
+        What an error kept from being written stays for the next step.
+        """
         written: list[Ended] = []
+        delivered = self._next_delivered()
         ended, self._ended = self._ended[:ROWS_PER_WRITE], self._ended[ROWS_PER_WRITE:]
         postponed, self._postponed = self._postponed[:ROWS_PER_WRITE], self._postponed[ROWS_PER_WRITE:]
-        taken = len(ended) + len(postponed)
+        taken = _count(delivered) + len(ended) + len(postponed)
         self._being_written_count += taken
         try:
             with self._tracer.step("record") as traced:
-                traced.handled(len(ended) + len(postponed))
+                traced.handled(taken)
+                if delivered:
+                    self._count_fenced(_count(delivered), await self._queue.record_delivered(delivered))
+                    self._count_delivered(delivered)
+                    delivered = []
                 if ended:
                     self._count_fenced(len(ended), await self._queue.record_ended(ended))
                     self._count_ended(ended)
@@ -98,23 +116,48 @@ class RecordOutcomes:
                     self._count_fenced(len(postponed), await self._queue.record_postponed(postponed))
                     postponed = []
         finally:
+            self._delivered[:0] = delivered
+            self._delivered_count += _count(delivered)
             self._ended[:0] = ended
             self._postponed[:0] = postponed
             self._being_written_count -= taken
-            if self._ended or self._postponed:
+            if self._delivered or self._ended or self._postponed:
                 self._is_available.set()  # another step may have found nothing, and said so, while these were away
             else:
                 self._is_available.clear()
         return written
 
+    def _next_delivered(self) -> list[DeliveredTogether]:
+        """Take the deliveries of one write, each whole: what a sender takes at once fits into it."""
+        taken = rows = 0
+        for delivery in self._delivered:
+            rows += len(delivery.claimed)
+            if taken and rows > ROWS_PER_WRITE:
+                break
+            taken += 1
+        delivered, self._delivered = self._delivered[:taken], self._delivered[taken:]
+        self._delivered_count -= _count(delivered)
+        return delivered
+
     def _count_fenced(self, given: int, written: int) -> None:
         if written < given:
             self._measurements.fenced(given - written)
+
+    def _count_delivered(self, delivered: Sequence[DeliveredTogether]) -> None:
+        counts: Counter[tuple[str, str]] = Counter()
+        for delivery in delivered:
+            counts.update(zip(delivery.target_kinds, (item.kind for item in delivery.claimed), strict=True))
+        for (target, kind), count in counts.items():
+            self._measurements.ended(Status.COMPLETED, target, kind, count)
 
     def _count_ended(self, ended: Sequence[Ended]) -> None:
         counts = Counter((item.status, item.target_kind, item.claimed.kind) for item in ended)
         for (status, target, kind), count in counts.items():
             self._measurements.ended(status, target, kind, count)
+
+
+def _count(delivered: Iterable[DeliveredTogether]) -> int:
+    return sum(len(delivery.claimed) for delivery in delivered)
 
 
 def _renewed(waiting: list[Waiting], leases: Mapping[UUID, Claimed]) -> set[UUID]:
@@ -149,10 +192,10 @@ def decide(
                 fired_at,
                 ended_at,
                 duration_ms,
-                target_kind(held.terms.target),
+                held.target_kind,
                 status_code=outcome.status_code,
                 response_excerpt=outcome.response_excerpt,
-                next_due_at=next_due_at(claimed, held.terms, ended_at),
+                next_due_at=next_due_at(ended_at, held.chain_delay_sec),
             )
         case Refused():
             return _failed(held, outcome, "refused", fired_at, ended_at, duration_ms)
@@ -161,9 +204,7 @@ def decide(
             return _postponed(held, outcome, fired_at, duration_ms, retry_at)
         case Unreachable():
             retry = attempt - claimed.earlier_attempt_count
-            next_at = next_attempt_at(
-                held.terms.retry, retry, claimed.retried_from, ended_at, jitter, outcome.retry_after
-            )
+            next_at = next_attempt_at(held.retry, retry, claimed.retried_from, ended_at, jitter, outcome.retry_after)
             if next_at is None:
                 return _failed(held, outcome, "retries-exhausted", fired_at, ended_at, duration_ms)
             return _postponed(held, outcome, fired_at, duration_ms, next_at)
@@ -210,10 +251,10 @@ def _failed(
         fired_at,
         ended_at,
         duration_ms,
-        target_kind(held.terms.target),
+        held.target_kind,
         status_code=outcome.status_code,
         error=outcome.error,
         response_excerpt=outcome.response_excerpt,
-        next_due_at=next_due_at(held.claimed, held.terms, ended_at),
+        next_due_at=next_due_at(ended_at, held.chain_delay_sec),
         disables=isinstance(outcome, Refused) and outcome.disable,
     )

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
 from scheduler_domain.application.held_occurrence import HeldOccurrence
 from scheduler_domain.application.ports.clock import Clock
@@ -50,7 +52,9 @@ class RescueOccurrences:
             asked_at = self._clock.monotonic()
             ours = await self._queue.renew([item.claimed for item in batch])
             for item in batch:
-                if item.claimed.id in ours:
+                place = ours.get(item.claimed.id)
+                if place is not None:
+                    item.claimed = replace(item.claimed, place=place)
                     item.lease_ends = asked_at + self._trusted_for
             self._deliver.let_go(item for item in batch if item.claimed.id not in ours)
         return len(ageing)

@@ -36,4 +36,7 @@ class Unreachable(Struct, frozen=True, gc=False):
     counts: bool = True
 
 
+ACKNOWLEDGED = Delivered()
+"""What a broker's plain acknowledgement means; one value for all, so that a batch of them is told by identity."""
+
 Outcome = Delivered | Refused | Unreachable

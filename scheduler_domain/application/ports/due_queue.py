@@ -1,6 +1,6 @@
 """The due queue: occurrences that are not finished, leased to one dispatcher at a time (domain/lease.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -8,11 +8,13 @@ from uuid import UUID
 from msgspec import Struct
 
 
-class Claimed(Struct, frozen=True, gc=False):
+class Claimed(Struct, gc=False):
     """A leased row, with the schedule as it stands now; `definition` is None where the schedule is gone.
 
-    `requested_at` is when a person asked for it (a backfill, a replay), and `earlier_attempt_count` how often it had
-    been tried by then: its retry policy begins there.
+    `place` is where the store keeps the row, a hint that makes it quick to find again. `requested_at` is when a person
+    asked for it (a backfill, a replay), and `earlier_attempt_count` how often it had been tried by then: its retry
+    policy begins there. A value but for the definition, which whoever has read it takes out: a hundred thousand may
+    wait for one instant.
     """
 
     tenant_id: str
@@ -27,6 +29,7 @@ class Claimed(Struct, frozen=True, gc=False):
     attempt_count: int
     was_tried: bool
     is_last: bool
+    place: tuple[int, int]
     schedule_revision: int | None
     schedule_state: str | None
     definition: str | None
@@ -37,6 +40,23 @@ class Claimed(Struct, frozen=True, gc=False):
     def retried_from(self) -> datetime:
         """The instant from which the age of its retries is counted."""
         return self.due_at if self.requested_at is None else self.requested_at
+
+
+class DeliveredTogether(Struct, frozen=True, gc=False):
+    """First attempts that were sent at one instant and acknowledged at one, of schedules that nothing else moves."""
+
+    claimed: list[Claimed]
+    fired_at: datetime
+    ended_at: datetime
+    duration_ms: int
+    target_kinds: Sequence[str]
+
+    def renew(self, leases: Mapping[UUID, Claimed]) -> set[UUID]:
+        """Put what is among them under its newer lease, in place; return these occurrences."""
+        known = {item.id for item in self.claimed} & leases.keys()
+        if known:
+            self.claimed[:] = [leases.get(item.id, item) for item in self.claimed]
+        return known
 
 
 class Ended(Struct, frozen=True, gc=False):
@@ -79,11 +99,14 @@ class DueQueue(Protocol):
         Leases that ran out are found by looking at everything.
         """
 
-    async def renew(self, claimed: Sequence[Claimed]) -> set[UUID]:
-        """Extend the leases that are still ours; return their occurrences."""
+    async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
+        """Extend the leases that are still ours; return their occurrences, each with its place from now on."""
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
         """Give back what was not started, at once claimable by others."""
+
+    async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
+        """As `record_ended`, for what ended as most do: COMPLETED by the first attempt."""
 
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         """Move each to the ledger, fenced by its token; return how many still were ours.

@@ -29,7 +29,7 @@ from nats.aio.msg import Msg
 
 from scheduler_domain.application.ports.delivery import Delivery
 from scheduler_domain.domain.errors import ConfigurationError, Unavailable
-from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
+from scheduler_domain.domain.outcome import ACKNOWLEDGED, Delivered, Outcome, Refused, Unreachable
 from scheduler_domain.infra.nats.acknowledgements import NOBODY_LISTENS, Answer, Windows
 from scheduler_domain.infra.nats.connection import NatsConnection
 from scheduler_domain.infra.nats.frames import (
@@ -56,7 +56,6 @@ STREAM_CHECK_SPACING_SECONDS = 1.0
 LONGEST_STREAM_CHECK_SPACING_SECONDS = 60.0
 _MESSAGE_TOO_LARGE_FOR_STREAM = 10054
 
-_DELIVERED = Delivered()
 _DUPLICATE = Delivered(duplicate=True)
 _AWAY = Unreachable("NATS is away", counts=False)
 _SILENT = Unreachable("NATS does not answer", counts=False)
@@ -161,7 +160,7 @@ class JetStreamPublisher:
         elif (answer := answers[0]) is None or answer is NOBODY_LISTENS:
             shipment.settle(places, self._outcome(answer))
         elif answer.error is None and answer.count == len(frames):
-            shipment.settle(places, _DELIVERED)
+            shipment.settle(places, ACKNOWLEDGED)
         else:
             # Nothing of a refused batch is stored. Whatever the reason (a known id, too many open batches, a stream
             # or server without atomic batches), each message alone gets a true answer.
@@ -204,7 +203,7 @@ class JetStreamPublisher:
         if answer is None:
             return _UNANSWERED
         if answer.error is None:
-            return _DUPLICATE if answer.duplicate else _DELIVERED
+            return _DUPLICATE if answer.duplicate else ACKNOWLEDGED
         if answer.error.err_code == _MESSAGE_TOO_LARGE_FOR_STREAM:
             return Refused("the message is larger than the NATS stream takes")
         self._check_streams(answer.error.description)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
+from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.infra.postgres.statements import statement
@@ -34,12 +34,24 @@ class PostgresDueQueue:
         )
         return [Claimed(*row) for row in rows]
 
-    async def renew(self, claimed: Sequence[Claimed]) -> set[UUID]:
+    async def renew(self, claimed: Sequence[Claimed]) -> dict[UUID, tuple[int, int]]:
         rows = await self._pool.fetch(statement("renew_leases"), *_leases(claimed), self._lease_length)
-        return {row[0] for row in rows}
+        return dict(rows)
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
         await self._pool.execute(statement("release_leases"), *_leases(claimed))
+
+    async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
+        asked = [item for delivery in deliveries for item in delivery.claimed]
+        try:
+            row = await self._pool.fetchrow(statement("record_delivered"), *_delivered_columns(deliveries))
+        except asyncpg.UniqueViolationError:
+            row = {"count": 0, "ids": None}
+        count: int = row["count"]
+        if count == len(asked):
+            return count
+        left = [item for delivery in deliveries for item in _ended_apart(delivery, set(row["ids"] or ()))]
+        return count + await self.record_ended(left)
 
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         plain = [item for item in ended if not _moves_schedule(item)]
@@ -89,6 +101,14 @@ async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: S
         await connection.execute(statement("chain_schedules"), *_schedules(chained), instants)
 
 
+def _ended_apart(delivery: DeliveredTogether, recorded: set[UUID]) -> list[Ended]:
+    return [
+        Ended(claimed, Status.COMPLETED, None, 1, delivery.fired_at, delivery.ended_at, delivery.duration_ms, kind)
+        for claimed, kind in zip(delivery.claimed, delivery.target_kinds, strict=True)
+        if claimed.id not in recorded
+    ]
+
+
 def _moves_schedule(item: Ended) -> bool:
     return item.claimed.is_last or item.disables or item.next_due_at is not None
 
@@ -111,6 +131,19 @@ def _leases(claimed: Sequence[Claimed]) -> tuple[list[str], list[UUID], list[UUI
         [item.schedule_id for item in claimed],
         [item.id for item in claimed],
         [item.lease_token for item in claimed],
+    )
+
+
+def _delivered_columns(deliveries: Sequence[DeliveredTogether]) -> tuple[Sequence[object], ...]:
+    claimed = [item for delivery in deliveries for item in delivery.claimed]
+    return (
+        [item.place for item in claimed],
+        [item.id for item in claimed],
+        [item.lease_token for item in claimed],
+        [sent for sent, delivery in enumerate(deliveries, start=1) for _ in delivery.claimed],
+        [delivery.fired_at for delivery in deliveries],
+        [delivery.ended_at for delivery in deliveries],
+        [delivery.duration_ms for delivery in deliveries],
     )
 
 

@@ -1,7 +1,7 @@
 """An occurrence that is claimed again while an older lease of it is in the same dispatcher's hands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,14 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence
+from scheduler_domain.application.held_occurrence import HeldOccurrence
 from scheduler_domain.application.ports.delivery import Delivery
-from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
+from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
-from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
-from scheduler_domain.domain.schedule import CronTrigger
-from scheduler_domain.domain.target import EventTarget
+from scheduler_domain.domain.outcome import ACKNOWLEDGED, Outcome, Unreachable
+from scheduler_domain.domain.schedule import Retry
 from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 
@@ -30,8 +29,16 @@ class Queue:
 
     def __init__(self) -> None:
         self.is_away = False
+        self.delivered: list[Claimed] = []
         self.ended: list[Ended] = []
         self.postponed: list[Postponed] = []
+
+    async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise ConnectionError
+        self.delivered += [claimed for delivery in deliveries for claimed in delivery.claimed]
+        return sum(len(delivery.claimed) for delivery in deliveries)
 
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         await asyncio.sleep(0)
@@ -47,7 +54,7 @@ class Queue:
     async def claim(self, *_: object) -> Sequence[Claimed]:
         raise NotImplementedError
 
-    async def renew(self, _: Sequence[Claimed]) -> set[UUID]:
+    async def renew(self, _: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
         raise NotImplementedError
 
     async def release(self, _: Sequence[Claimed]) -> None:
@@ -60,7 +67,7 @@ class Broker:
     def __init__(self) -> None:
         self.sent: list[object] = []
         self.may_answer = asyncio.Event()
-        self.outcome: Outcome = Delivered()
+        self.outcome: Outcome = ACKNOWLEDGED
 
     def prepare(self, delivery: Delivery) -> object:
         return delivery
@@ -104,11 +111,10 @@ def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
 
 def held(lease_token: int, message: str) -> HeldOccurrence:
     claimed = Claimed(
-        *("acme", UUID(int=1), OCCURRENCE, "SCHEDULED", 1, DUE, DUE, DUE, lease_token, 0, False, False, 1, "ACTIVE"),
-        None,
+        *("acme", UUID(int=1), OCCURRENCE, "SCHEDULED", 1, DUE, DUE, DUE, lease_token, 0, False, False),
+        *((0, 1), 1, "ACTIVE", None),
     )
-    terms = DeliveryTerms("n", CronTrigger("* * * * *"), EventTarget("t"))
-    return HeldOccurrence(claimed, terms, message, "NATS", fire_at=0.0, lease_ends=FOR_LONG)
+    return HeldOccurrence(claimed, message, "NATS", "EVENT", Retry(), None, fire_at=0.0, lease_ends=FOR_LONG)
 
 
 async def test_what_was_not_started_is_dropped_for_what_was_claimed_now(
@@ -146,7 +152,7 @@ async def test_what_was_started_is_not_started_again_and_its_outcome_goes_by_the
     deliver.start_due()
     await outcomes.step()
     assert broker.sent == ["first"]
-    assert [item.claimed.lease_token for item in queue.ended] == [2]
+    assert [claimed.lease_token for claimed in queue.delivered] == [2]
     assert deliver.open_count == 0
 
 
@@ -162,7 +168,7 @@ async def test_an_outcome_that_could_not_be_written_is_written_under_the_newer_l
     queue.is_away = False
     deliver.hold([held(2, "second")])
     await outcomes.step()
-    assert [item.claimed.lease_token for item in queue.ended] == [2]
+    assert [claimed.lease_token for claimed in queue.delivered] == [2]
     assert broker.sent == ["first"]
     assert deliver.open_count == 0
 

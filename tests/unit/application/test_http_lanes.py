@@ -5,21 +5,34 @@ from collections import Counter
 from datetime import UTC, datetime
 from uuid import UUID
 
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence
+from scheduler_domain.application.held_occurrence import HeldOccurrence
 from scheduler_domain.application.http_lanes import SLOTS_PER_ORIGIN, HttpLanes
 from scheduler_domain.application.ports.due_queue import Claimed
-from scheduler_domain.domain.schedule import CronTrigger
-from scheduler_domain.domain.target import HttpRequest, HttpTarget
+from scheduler_domain.domain.schedule import Retry
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-TERMS = DeliveryTerms("hook", CronTrigger("* * * * *"), HttpTarget(HttpRequest("https://example.com")))
 
 
 def held(tenant_id: str, origin: str = "https://a.example", number: int = 0) -> HeldOccurrence:
     claimed = Claimed(
-        tenant_id, UUID(int=1), UUID(int=number), "SCHEDULED", 1, NOW, NOW, NOW, 1, 0, False, False, 1, "ACTIVE", None
+        tenant_id,
+        UUID(int=1),
+        UUID(int=number),
+        "SCHEDULED",
+        1,
+        NOW,
+        NOW,
+        NOW,
+        1,
+        0,
+        False,
+        False,
+        (0, 1),
+        1,
+        "ACTIVE",
+        None,
     )
-    return HeldOccurrence(claimed, TERMS, None, origin, 0.0, 0.0)
+    return HeldOccurrence(claimed, None, origin, "HTTP", Retry(), None, 0.0, 0.0)
 
 
 class Receivers:

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence
+from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, chain_delay_sec
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
 from scheduler_domain.application.record_outcomes import decide
 from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
@@ -26,9 +26,10 @@ def held(
     requested_at, earlier_attempt_count = replayed or (None, 0)
     claimed = Claimed(
         *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE, DUE, DUE, 1, attempt_count, attempt_count > 0),
-        *(False, 1, "ACTIVE", None, requested_at, earlier_attempt_count),
+        *(False, (0, 1), 1, "ACTIVE", None, requested_at, earlier_attempt_count),
     )
-    return HeldOccurrence(claimed, DeliveryTerms("n", trigger, EventTarget("t"), retry=retry), None, "NATS", 0.0, 0.0)
+    delay_sec = chain_delay_sec(claimed, DeliveryTerms("n", trigger, EventTarget("t")))
+    return HeldOccurrence(claimed, None, "NATS", "EVENT", retry, delay_sec, 0.0, 0.0)
 
 
 def decided(item: HeldOccurrence, outcome: Outcome, jitter: float = 0.5) -> Ended | Postponed:

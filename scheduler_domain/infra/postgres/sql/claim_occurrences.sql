@@ -16,11 +16,12 @@ WITH claimed AS (
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED))
   RETURNING tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
-            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, requested_at, earlier_attempt_count
+            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, ctid AS place, requested_at,
+            earlier_attempt_count
 )
 SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision, claimed.scheduled_for,
        claimed.due_at, claimed.start_tag, claimed.lease_token, claimed.attempt_count, claimed.was_tried, claimed.is_last,
-       schedule.revision AS schedule_revision, schedule.state AS schedule_state, schedule.definition,
+       claimed.place, schedule.revision AS schedule_revision, schedule.state AS schedule_state, schedule.definition,
        claimed.requested_at, claimed.earlier_attempt_count
 FROM claimed
 LEFT JOIN LATERAL (

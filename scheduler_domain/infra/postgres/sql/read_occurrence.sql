@@ -15,7 +15,7 @@ CROSS JOIN LATERAL (
          CASE WHEN q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now() THEN 'PROCESSING'
               ELSE 'PENDING' END,
          NULL, q.attempt_count, q.first_fired_at, NULL, NULL,
-         (extract(epoch FROM q.first_fired_at - q.due_at) * 1000)::bigint, NULL, NULL, NULL,
+         (date_part('epoch', q.first_fired_at - q.due_at) * 1000)::bigint, NULL, NULL, NULL,
          CASE WHEN q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now() THEN NULL
               WHEN q.first_fired_at IS NULL THEN q.due_at
               ELSE q.start_tag END

@@ -22,7 +22,7 @@ WITH outcome AS (
                       response_excerpt, lease_token)
   SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason, attempt_count, fired_at,
          ended_at, duration_ms,
-         least(extract(epoch FROM coalesce(first_fired_at, fired_at) - due_at) * 1000, 2147483647)::integer,
+         least(date_part('epoch', coalesce(first_fired_at, fired_at) - due_at) * 1000, 2147483647)::integer,
          status_code, error, response_excerpt, CASE WHEN status <> 'COMPLETED' THEN lease_token END
   FROM ended
   ON CONFLICT DO NOTHING

@@ -6,7 +6,7 @@ INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, d
                     ended_at, duration_ms, lateness_ms, status_code, response_excerpt)
 SELECT o.tenant_id, o.id, o.schedule_id, o.kind, o.revision, o.scheduled_for, o.due_at, 'COMPLETED', o.attempt_count,
        o.fired_at, o.ended_at, o.duration_ms,
-       least(extract(epoch FROM o.fired_at - o.due_at) * 1000, 2147483647)::integer, o.status_code, o.response_excerpt
+       least(date_part('epoch', o.fired_at - o.due_at) * 1000, 2147483647)::integer, o.status_code, o.response_excerpt
 FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::timestamptz[], $7::timestamptz[],
             $8::smallint[], $9::timestamptz[], $10::timestamptz[], $11::integer[], $12::smallint[], $13::text[])
   AS o (tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, attempt_count, fired_at, ended_at,

@@ -9,7 +9,7 @@ INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, d
                     fired_at, ended_at, lateness_ms, lease_token)
 SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, 'CANCELLED', $5::text, attempt_count,
        first_fired_at, $6::timestamptz, CASE WHEN first_fired_at IS NOT NULL
-            THEN least(extract(epoch FROM first_fired_at - due_at) * 1000, 2147483647)::integer END, lease_token
+            THEN least(date_part('epoch', first_fired_at - due_at) * 1000, 2147483647)::integer END, lease_token
 FROM withdrawn
 WHERE id = ANY ($4::uuid[])
 ON CONFLICT DO NOTHING

@@ -12,9 +12,11 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Tenants are compared byte by byte everywhere: as fast as it gets, and the same order on every server, whatever its
+# locale. Statements that lock rows in (tenant, schedule) order rely on it.
 SCHEDULE = """
 CREATE TABLE schedule (
-  tenant_id    text NOT NULL,
+  tenant_id    text COLLATE "C" NOT NULL,
   id           uuid NOT NULL,
   key          text,
   name         text NOT NULL,
@@ -39,7 +41,7 @@ CREATE TABLE schedule (
 # Narrow and apart from the definition: each planning rewrites it, because next_fire_at is indexed (never HOT).
 SCHEDULE_CURSOR = """
 CREATE TABLE schedule_cursor (
-  tenant_id       text NOT NULL,
+  tenant_id       text COLLATE "C" NOT NULL,
   schedule_id     uuid NOT NULL,
   revision        integer NOT NULL,
   rule            json NOT NULL,
@@ -60,7 +62,7 @@ CREATE TABLE schedule_cursor (
 # claim cost a quarter more); pruning reclaims it without waiting for vacuum.
 DUE_QUEUE = """
 CREATE TABLE due_queue (
-  tenant_id      text NOT NULL,
+  tenant_id      text COLLATE "C" NOT NULL,
   schedule_id    uuid NOT NULL,
   id             uuid NOT NULL,
   kind           text NOT NULL DEFAULT 'SCHEDULED',
@@ -85,7 +87,7 @@ CREATE TABLE due_queue (
 # Partitioned by the id's own time part: the primary key stays (tenant_id, id), so no instant can end twice.
 LEDGER = """
 CREATE TABLE ledger (
-  tenant_id        text NOT NULL,
+  tenant_id        text COLLATE "C" NOT NULL,
   id               uuid NOT NULL,
   schedule_id      uuid NOT NULL,
   kind             text NOT NULL,
@@ -111,7 +113,7 @@ CREATE TABLE ledger (
 # Attempts that did not end their occurrence; the one that did is in the ledger row itself.
 ATTEMPT = """
 CREATE TABLE attempt (
-  tenant_id        text NOT NULL,
+  tenant_id        text COLLATE "C" NOT NULL,
   occurrence_id    uuid NOT NULL,
   number           smallint NOT NULL,
   started_at       timestamptz NOT NULL,
@@ -140,7 +142,7 @@ CREATE TABLE dispatcher (
 REVOCATION = """
 CREATE TABLE revocation (
   sequence    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  tenant_id   text NOT NULL,
+  tenant_id   text COLLATE "C" NOT NULL,
   schedule_id uuid NOT NULL,
   made_at     timestamptz NOT NULL DEFAULT now()
 )
@@ -148,7 +150,7 @@ CREATE TABLE revocation (
 
 IDEMPOTENT_REQUEST = """
 CREATE TABLE idempotent_request (
-  tenant_id   text NOT NULL,
+  tenant_id   text COLLATE "C" NOT NULL,
   key         text NOT NULL,
   fingerprint bytea NOT NULL,
   status      smallint,
@@ -163,7 +165,9 @@ INDEXES = (
     "CREATE INDEX schedule_cursor_next_fire_at ON schedule_cursor (next_fire_at) WHERE next_fire_at IS NOT NULL",
     "CREATE INDEX schedule_resume_at ON schedule (resume_at) WHERE resume_at IS NOT NULL",
     "CREATE INDEX due_queue_start_tag ON due_queue (start_tag)",
-    "CREATE INDEX ledger_of_schedule ON ledger (tenant_id, schedule_id, id)",
+    # Narrow, and without the tenant, which the schedule implies: its keys come in no order, so each is a page of its
+    # own to read, change and log (measured: 2 of 13 µs for a row recorded).
+    "CREATE INDEX ledger_of_schedule ON ledger (schedule_id, scheduled_for)",
     # Without the id: a herd shares one instant, and equal keys are stored once.
     "CREATE INDEX ledger_by_instant ON ledger (tenant_id, scheduled_for)",
     "CREATE INDEX ledger_dead_letters ON ledger (tenant_id, scheduled_for) WHERE status = 'FAILED'",

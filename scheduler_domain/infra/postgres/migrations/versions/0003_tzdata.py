@@ -23,7 +23,7 @@ CREATE TABLE tzdata_version_seen (
 
 MOVE = """
 CREATE TABLE tzdata_move (
-  tenant_id     text NOT NULL,
+  tenant_id     text COLLATE "C" NOT NULL,
   schedule_id   uuid NOT NULL,
   version       text NOT NULL,
   occurrence_id uuid NOT NULL,

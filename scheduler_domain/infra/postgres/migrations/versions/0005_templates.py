@@ -15,7 +15,7 @@ depends_on = None
 # replan_after: the key up to which instances were brought to this version; NULL where all were. '' begins a walk.
 TEMPLATE = """
 CREATE TABLE template (
-  tenant_id     text NOT NULL,
+  tenant_id     text COLLATE "C" NOT NULL,
   name          text NOT NULL,
   version       integer NOT NULL DEFAULT 1,
   document      json NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE template (
 
 TEMPLATE_INSTANCE = """
 CREATE TABLE template_instance (
-  tenant_id        text NOT NULL,
+  tenant_id        text COLLATE "C" NOT NULL,
   template         text NOT NULL,
   key              text COLLATE "C" NOT NULL,
   schedule_id      uuid NOT NULL,

@@ -1,0 +1,21 @@
+-- record_delivered: move occurrences that their first attempt completed from the queue to the ledger.
+-- The fast form of record_ended for what most occurrences are. A row is looked up by its place ($1), which a claim
+-- told; one that was written since (a lease renewed) is elsewhere, does not match, and is left to record_ended. So is
+-- a batch in which an id has ended before: without ON CONFLICT the insert is a quarter cheaper, and fails as a whole.
+-- What is the same for all that were sent together comes once: $4 says which of $5, $6 and $7 is a row's own.
+WITH ended AS (
+  DELETE FROM due_queue AS q
+  USING unnest($1::tid[], $2::uuid[], $3::integer[], $4::smallint[]) AS o (place, id, lease_token, sent)
+  WHERE q.ctid = o.place AND q.id = o.id AND q.lease_token = o.lease_token
+  RETURNING q.tenant_id, q.schedule_id, q.id, q.kind, q.revision, q.scheduled_for, q.due_at,
+            ($5::timestamptz[])[o.sent] AS fired_at, ($6::timestamptz[])[o.sent] AS ended_at,
+            ($7::integer[])[o.sent] AS duration_ms
+), written AS (
+  INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, attempt_count,
+                      fired_at, ended_at, duration_ms, lateness_ms)
+  SELECT tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, 'COMPLETED', 1, fired_at, ended_at,
+         duration_ms, least(date_part('epoch', fired_at - due_at) * 1000, 2147483647)::integer
+  FROM ended
+)
+-- Nothing to tell where all were found, as nearly always.
+SELECT count(*) AS count, CASE WHEN count(*) < cardinality($1) THEN array_agg(id) END AS ids FROM ended
