@@ -27,7 +27,8 @@ OLDEST_NATS = (2, 12)  # the first with atomic batches
 LONGEST_PAYLOAD = 256 * 1024
 SHORTEST_DUPLICATE_WINDOW = timedelta(minutes=10)
 STREAMS = ("EVENTS", "QUEUES", "LIFECYCLE")
-# Beyond the first, lateness is misreported; beyond the second, which is the leeway of tokens, they are refused.
+# Processes go by PostgreSQL's clock. But logs go by the host's, beyond the first they mislead; and beyond the second,
+# which is the leeway of tokens, a process that has not reached PostgreSQL yet refuses good ones.
 NOTICEABLE_SKEW, HARMFUL_SKEW = timedelta(seconds=1), timedelta(seconds=30)
 
 Facts = TypeVar("Facts")

@@ -1,5 +1,6 @@
 """Composes the API: which technology stands behind each use case."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ from scheduler_domain.infra.identity.key_set import KeySet
 from scheduler_domain.infra.identity.verifier import PublicKeys, SharedSecret, Signatures, TokenVerifier
 from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
 from scheduler_domain.infra.postgres.answers import PostgresAnswers
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dead_letters import PostgresDeadLetters
 from scheduler_domain.infra.postgres.health import DispatchersAlive, MigrationsApplied, PostgresReachable
 from scheduler_domain.infra.postgres.occurrences import PostgresOccurrences
@@ -44,7 +46,6 @@ from scheduler_domain.infra.postgres.schedules import PostgresSchedules
 from scheduler_domain.infra.postgres.template_instances import PostgresTemplateInstances
 from scheduler_domain.infra.postgres.templates import PostgresTemplates
 from scheduler_domain.infra.reachability import Reachable
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.metrics import HttpRequestDurations, PoolGauge
 from scheduler_domain.settings import IdentitySettings, Settings
 
@@ -107,14 +108,18 @@ async def api_services(settings: Settings, metrics: RequestMetrics) -> AsyncIter
     tracer = start_telemetry(settings)
     async with open_tenant_pool(settings.required_postgres_url()) as pool:
         metrics.watch(pool)
+        clock = DatabaseClock()
+        following = asyncio.create_task(clock.follow(pool), name="clock")
+        await clock.has_been_read()
         try:
-            yield _composed(settings, pool, tracer)
+            yield _composed(settings, pool, clock, tracer)
         finally:
             metrics.watch(None)
+            following.cancel()
+            await asyncio.wait((following,))
 
 
-def _composed(settings: Settings, pool: TenantPool, tracer: Tracer) -> ApiServices:
-    clock = SystemClock()
+def _composed(settings: Settings, pool: TenantPool, clock: Clock, tracer: Tracer) -> ApiServices:
     schedules, occurrences = PostgresSchedules(pool), PostgresOccurrences(pool)
     policy = TargetPolicy(settings.webhook.allow_http, AllowedNets.parse(settings.webhook.allow_nets))
     lookahead = settings.dispatcher.lookahead
