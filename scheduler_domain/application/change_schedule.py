@@ -81,8 +81,8 @@ class ChangeSchedule:
                 return before.schedule
             check_definition(definition, caller.tenant_id, self._policy)
             checked_rule(definition, before.schedule.created_at)
-            fired = await before.fired_since(before.now - LATELY, MOST_LATELY)
-            changed = self._edited(before, definition, fired, is_instance=origin is not None)
+            fired = None if origin is None else await before.fired_since(before.now - LATELY, MOST_LATELY)
+            changed = self._edited(before, definition, fired)
             revocation = await before.change(changed, None)
         await until_let_go(self._schedules, revocation)
         return changed.schedule
@@ -125,9 +125,7 @@ class ChangeSchedule:
             revocation = await before.delete(withdrawal, Ending.DELETED)
         await until_let_go(self._schedules, revocation)
 
-    def _edited(
-        self, held: HeldSchedule, definition: ScheduleDefinition, fired: Collection[UUID], *, is_instance: bool
-    ) -> Changed:
+    def _edited(self, held: HeldSchedule, definition: ScheduleDefinition, fired: Collection[UUID] | None) -> Changed:
         was_enabled = held.schedule.definition.enabled
         if not definition.enabled and was_enabled:
             return self._paused(held, definition, Pause())
@@ -142,8 +140,8 @@ class ChangeSchedule:
         if PlanningRule.of(definition) == PlanningRule.of(held.schedule.definition):
             return _changed(held, schedule, unmoved(held, schedule), unwithdrawn)
         withdrawal = withdraw(held.queued, held.now, Ending.REPLANNED)
-        taken = {*fired, *_under_way(held, withdrawal)}
-        planned = self._planner.edited(held, schedule, withdrawal, taken, is_instance=is_instance)
+        done = () if fired is None else (*fired, *_under_way(held, withdrawal))
+        planned = self._planner.edited(held, schedule, withdrawal, done)
         return _changed(held, _planned_anew(held, schedule, planned, withdrawal), planned, withdrawal)
 
     def _paused(self, held: HeldSchedule, definition: ScheduleDefinition, pause: Pause) -> Changed:

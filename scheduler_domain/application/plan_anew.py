@@ -33,13 +33,12 @@ class Planner(Struct, frozen=True):
         held: HeldSchedule,
         schedule: Schedule,
         withdrawal: Withdrawal,
-        fired: Collection[UUID],
-        *,
-        is_instance: bool,
+        fired: Collection[UUID] = (),
     ) -> Plan:
         """Plan a schedule whose rule changed. InvalidField where the new rule would never fire.
 
-        `fired` holds what was fired lately, or is under way: it is not fired again (domain/fired_days.py).
+        `fired` holds what an instance of a template was fired for lately: it keeps its days (domain/fired_days.py).
+        A one-shot names its one instant, and goes by that.
         """
         cursor = _cursor(held, schedule, withdrawal)
         if cursor.rule.is_chained:
@@ -53,9 +52,8 @@ class Planner(Struct, frozen=True):
             raise rule_problem(error) from None
         if isinstance(cursor.rule.trigger, OneShotTrigger) and first.at < held.now:
             return run_now(placed(cursor, first), first, held.now, self.tags)
-        if fired:
-            keeps_day = is_instance and not isinstance(cursor.rule.trigger, OneShotTrigger)
-            return self._ahead(placed(cursor, first_left(rule, cursor, held.now, fired, keeps_day=keeps_day)), held.now)
+        if fired and not isinstance(cursor.rule.trigger, OneShotTrigger):
+            return self._ahead(placed(cursor, first_left(rule, held.now, fired)), held.now)
         return self._ahead(placed(cursor, first), held.now)
 
     def resumed(self, held: HeldSchedule, schedule: Schedule, from_: datetime) -> Plan:

@@ -19,6 +19,7 @@ from scheduler_domain.domain.planning import Plan, PlanningRule
 _ACROSS_ZONES: Final = timedelta(hours=27)
 # An excluded day moves to one within 31 days, and keeps its name there.
 _ACROSS_ROLLS: Final = timedelta(days=32)
+LONGEST: Final = _ACROSS_ROLLS
 
 
 def repeats_until(

@@ -165,29 +165,6 @@ async def test_a_zone_that_gives_the_same_local_time_again_does_not_repeat_it(
     assert moved["nextFireAt"][:4] == f"{was_at.year + 1}"
 
 
-async def test_an_ordinary_schedule_moved_to_a_zone_further_west_does_not_repeat_a_local_time(
-    api: RunningApi, connection: Connection
-) -> None:
-    client = await api.caller("acme", "editor")
-    was_at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
-    cron = f"{was_at.second} {was_at.minute} {was_at.hour} * * *"
-    definition = {
-        "name": "n",
-        "trigger": {"type": "CRON", "cron": cron},
-        "target": {"kind": "EVENT", "eventTopic": "t"},
-    }
-    schedule = (await client.post("/schedules", json=definition)).json()
-    await fired(connection, schedule, was_at, was_at)
-    moved = (await client.patch(f"/schedules/{schedule['id']}", json={"tz": "Etc/GMT+9"})).json()
-    assert moved["nextFireAt"] == f"{was_at + timedelta(hours=33):%Y-%m-%dT%H:%M:%SZ}"
-    later = was_at + timedelta(hours=1)
-    cron = f"{later.second} {later.minute} {later.hour} * * *"
-    sooner = (
-        await client.patch(f"/schedules/{schedule['id']}", json={"trigger": {"type": "CRON", "cron": cron}})
-    ).json()
-    assert sooner["nextFireAt"] == f"{later + timedelta(hours=9):%Y-%m-%dT%H:%M:%SZ}"
-
-
 async def test_a_pause_outlives_a_change_of_parameters(editor: httpx.AsyncClient, standing_api: RunningApi) -> None:
     instance = (await put(editor)).json()
     await editor.post(f"/schedules/{instance['scheduleId']}/pause")

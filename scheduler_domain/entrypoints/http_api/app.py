@@ -22,7 +22,7 @@ from scheduler_domain.entrypoints.http_api.request_scope import REQUEST_ID_HEADE
 from scheduler_domain.entrypoints.http_api.schedules import actions
 from scheduler_domain.entrypoints.http_api.schedules import routes as schedules
 from scheduler_domain.entrypoints.http_api.services import RunningServices
-from scheduler_domain.entrypoints.http_api.templates import instances
+from scheduler_domain.entrypoints.http_api.templates import batch, instances
 from scheduler_domain.entrypoints.http_api.templates import routes as templates
 from scheduler_domain.settings import Settings
 
@@ -48,6 +48,7 @@ ROUTES: Final = [
     templates.delete_template,
     templates.preview_template,
     templates.preview_unsaved_template,
+    batch.put_instances,
     instances.list_instances,
     instances.get_instance,
     instances.put_instance,

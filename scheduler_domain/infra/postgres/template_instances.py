@@ -15,6 +15,7 @@ from scheduler_domain.application.ports.templates import (
     NewInstance,
     RevisedInstance,
 )
+from scheduler_domain.domain.repeats import LONGEST
 from scheduler_domain.domain.schedule import ScheduleDefinition
 from scheduler_domain.domain.target import target_kind
 from scheduler_domain.domain.template import StoredTemplate, TemplateInstance
@@ -75,6 +76,7 @@ class PostgresTemplateInstances:
                 now,
                 *quiet,
                 *_revised_columns(instances),
+                now + LONGEST,
             )
         return {row["key"] for row in rows}
 

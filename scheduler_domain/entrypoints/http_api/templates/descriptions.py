@@ -4,15 +4,18 @@ from typing import Any, Final
 
 from scheduler_domain.domain.roles import Role
 from scheduler_domain.domain.template import Template
-from scheduler_domain.entrypoints.http_api.operations import Operation, Reply
+from scheduler_domain.entrypoints.http_api.operations import Operation, Parameter, Reply
 from scheduler_domain.entrypoints.http_api.parameters import (
     IDEMPOTENCY_KEY,
     IF_MATCH,
     INSTANCE_KEY,
     PAGING,
     TEMPLATE_NAME,
+    choice,
 )
 from scheduler_domain.entrypoints.http_api.templates.payloads import (
+    BatchLine,
+    InstanceLine,
     InstanceRequest,
     StoredTemplatesView,
     StoredTemplateView,
@@ -25,6 +28,7 @@ from scheduler_domain.entrypoints.http_api.templates.payloads import (
 
 _TEMPLATES: Final = "Templates"
 _INSTANCES: Final = "Template instances"
+_NDJSON: Final = "application/x-ndjson"
 _ADA: Final[dict[str, Any]] = {
     "firstName": "Ada",
     "lastName": "Lovelace",
@@ -166,6 +170,29 @@ PUT_INSTANCE: Final = Operation(
         201: Reply("The instance is stored, and will fire.", TemplateInstanceView, headers=("ETag", "Location")),
     },
     problems=(*_WRITES, "conflict", "invalid-field"),
+)
+BATCH: Final = Operation(
+    tag=_INSTANCES,
+    summary="Create or change many instances",
+    description="A body of any length, one line an instance: `application/x-ndjson`, or an array as `application/json`."
+    " Each line is an upsert: a line that says nothing new changes nothing, so a request that broke off is simply sent"
+    " again. The answer is NDJSON: a line for each line, in order, and a summary. It begins while the request is still"
+    " being sent; a client that reads only afterwards misses results once 8 MiB wait for it: ask for `results=failed`."
+    " The last line is `{summary: {created, changed, unchanged, failed}, dryRun, resultsOmitted, aborted}`, where"
+    " `aborted` says why not all of the body was read. A line has 16 KiB at most.",
+    role=Role.EDITOR,
+    parameters=(
+        TEMPLATE_NAME,
+        Parameter(
+            "dryRun", "query", "Say what would change, and change nothing.", {"type": "boolean", "default": False}
+        ),
+        choice("results", "Tell of every line, or only of those that failed.", ("all", "failed")),
+    ),
+    body=InstanceLine,
+    body_media_types=(_NDJSON, "application/json"),
+    examples={"One line": {"key": "ada", "parameters": _ADA}},
+    replies={200: Reply("A line for each line, in order. The last is the summary.", BatchLine, media_type=_NDJSON)},
+    problems=("not-found", "invalid-field"),
 )
 DELETE_INSTANCE: Final = Operation(
     tag=_INSTANCES,

@@ -7,10 +7,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct, field
 
+from scheduler_domain.application.apply_template import LineResult, LineStatus
 from scheduler_domain.application.define_template import TemplatePreview
 from scheduler_domain.application.ports.answers import Answer
 from scheduler_domain.application.ports.templates import InstancesPage
 from scheduler_domain.application.preview_trigger import LARGEST_COUNT
+from scheduler_domain.domain.errors import Problem
 from scheduler_domain.domain.schedule import ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.template import Replanning, StoredTemplate, Template, TemplateInstance
 from scheduler_domain.entrypoints.http_api.preconditions import etag
@@ -82,6 +84,33 @@ class TemplateInstancesView(Struct, frozen=True, rename="camel"):
     page_size: int
     total: int
     next_cursor: str | None
+
+
+class BatchLine(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What became of one line. `line` counts from 1; `key` is left out where the line has none that can be read."""
+
+    line: int
+    status: LineStatus
+    key: str | None = None
+    errors: tuple[Problem, ...] = ()
+
+
+class BatchCounts(Struct, frozen=True):
+    """How many lines ended how."""
+
+    created: int
+    changed: int
+    unchanged: int
+    failed: int
+
+
+class BatchSummary(Struct, frozen=True, rename="camel"):
+    """The last line. `aborted` says why not all lines were read; `resultsOmitted` counts lines that are not told of."""
+
+    summary: BatchCounts
+    dry_run: bool
+    results_omitted: int
+    aborted: Problem | None
 
 
 class TemplatePreviewRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,6 +192,10 @@ def instance_answer(instance: TemplateInstance, status: int = 200) -> Answer:
 def instances_json(found: InstancesPage, page: int, size: int) -> bytes:
     items = [instance_view(instance) for instance in found.instances]
     return _encode(TemplateInstancesView(items, page, size, found.total, found.next_cursor))
+
+
+def batch_line_json(result: LineResult) -> bytes:
+    return _encode(BatchLine(result.number, result.status, result.key, result.problems)) + b"\n"
 
 
 def template_preview_json(previewed: TemplatePreview) -> bytes:
