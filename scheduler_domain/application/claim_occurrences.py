@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, chain_delay_sec, next_due_at
+from scheduler_domain.application.held_occurrence import (
+    DeliveryTerms,
+    HeldOccurrence,
+    chain_delay_sec,
+    gate_of,
+    may_await_callback,
+    next_due_at,
+)
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, Delivery
 from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
@@ -74,15 +81,17 @@ class ClaimOccurrences:
             terms = None if item.definition is None else _decode_terms(item.definition)
             item.definition = None
             reason = "schedule-deleted" if terms is None else _why_not(item)
-            if terms is None or reason is not None:
+            if terms is None or (reason is not None and not may_await_callback(item, terms)):
                 ended.append(_withdrawn(item, terms, reason, self._clock.now()))
             else:
-                held.append(self._hold(item, terms, lease_ends))
+                held.append(self._hold(item, terms, lease_ends, reason))
             if position % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         return held, ended
 
-    def _hold(self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float) -> HeldOccurrence:
+    def _hold(
+        self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float, withdrawn_for: str | None
+    ) -> HeldOccurrence:
         delivery = _delivery(claimed, terms)
         lane = lane_of(terms.target)
         broker = self._brokers.get(lane)
@@ -95,6 +104,7 @@ class ClaimOccurrences:
             chain_delay_sec(claimed, terms),
             fire_at=(claimed.start_tag if claimed.was_tried else claimed.due_at).timestamp(),
             lease_ends=lease_ends,
+            gate=gate_of(claimed, terms, withdrawn_for),
         )
 
 
@@ -137,6 +147,7 @@ def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: str | None
         None,
         "NONE" if terms is None else target_kind(terms.target),
         next_due_at=None if terms is None else next_due_at(now, chain_delay_sec(claimed, terms)),
+        frees_line=terms is not None and terms.overlap != "ALLOW_ALL",
     )
 
 
@@ -167,4 +178,5 @@ def _delivery(claimed: Claimed, terms: DeliveryTerms) -> Delivery:
         traceparent=traceparent(claimed.id, attempt),
         timeout=timedelta(seconds=terms.timeout_sec),
         may_be_known=claimed.was_tried or claimed.lease_token > 1,
+        expects_callback=terms.completion == "CALLBACK",
     )

@@ -21,7 +21,7 @@ from scheduler_domain.application.ports.delivery import BrokerSender, SingleSend
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
-from scheduler_domain.domain.outcome import Delivered, Outcome
+from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
 
 LARGEST_SEND = 1_000
@@ -51,6 +51,8 @@ class DeliverOccurrences:
         self._is_ready = {name: asyncio.Event() for name in brokers}
         self._http = HttpLanes(http_slots, self._deliver_one)
         self._open: dict[UUID, HeldOccurrence] = {}
+        self._asking: deque[HeldOccurrence] = deque()
+        self._is_asking = asyncio.Event()
 
     @property
     def open_count(self) -> int:
@@ -95,10 +97,14 @@ class DeliverOccurrences:
         now = self._clock.now().timestamp()
         while self._instants and self._instants[0] <= now:
             for item in self._waiting.pop(heapq.heappop(self._instants)):
-                self._start(item)
+                if item.gate is None:
+                    self.start(item)
+                else:
+                    self.ask((item,))
         return self._instants[0] - now if self._instants else None
 
-    def _start(self, item: HeldOccurrence) -> None:
+    def start(self, item: HeldOccurrence) -> None:
+        """Put what is due on its lane, unless it was let go of."""
         if item.stage is not Stage.HELD:
             return
         ready = self._ready.get(item.lane)
@@ -107,6 +113,23 @@ class DeliverOccurrences:
             return
         ready.append(item)
         self._is_ready[item.lane].set()
+
+    def ask(self, items: Iterable[HeldOccurrence]) -> None:
+        """Keep what is due, and asks before it starts, for `next_asking`."""
+        self._asking.extend(items)
+        self._is_asking.set()
+
+    async def next_asking(self, most: int) -> list[HeldOccurrence]:
+        """Wait for what asks, and take it; what was let go of meanwhile is left out."""
+        await self._is_asking.wait()
+        taken = [self._asking.popleft() for _ in range(min(most, len(self._asking)))]
+        if not self._asking:
+            self._is_asking.clear()
+        return [item for item in taken if item.stage is Stage.HELD]
+
+    def end(self, item: HeldOccurrence, outcome: Outcome, fired_at: datetime, ended_at: datetime) -> None:
+        """Take the outcome of an attempt that was made earlier, perhaps elsewhere, and ends only now."""
+        self._ended((item,), (outcome,), fired_at, (ended_at - fired_at).total_seconds())
 
     async def broker_step(self, lane: str) -> int:
         """Send one batch of a broker's lane, waiting for work if there is none; return how many were sent."""
@@ -198,7 +221,7 @@ def _traced(item: HeldOccurrence, outcome: Outcome, fired_at: datetime, seconds:
         claimed.attempt_count + 1,
         item.target_kind,
         type(outcome).__name__.lower(),
-        None if isinstance(outcome, Delivered) else outcome.error,
+        None if isinstance(outcome, Delivered | Accepted) else outcome.error,
         fired_at,
         fired_at + timedelta(seconds=seconds),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Raw, Struct, field
 
 from scheduler_domain.application.ports.due_queue import Claimed
-from scheduler_domain.domain.schedule import FixedDelayTrigger, Retry, Trigger
+from scheduler_domain.domain.schedule import Completion, FixedDelayTrigger, Overlap, Retry, Trigger
 from scheduler_domain.domain.target import Target, TargetKind
 
 
@@ -22,6 +22,20 @@ class DeliveryTerms(Struct, frozen=True, rename="camel", gc=False):
     payload: Raw = Raw(b"null")
     retry: Retry = field(default_factory=Retry)
     timeout_sec: int = 15
+    overlap: Overlap = "ALLOW_ALL"
+    completion: Completion = "ACK"
+
+
+class Gate(Struct, frozen=True, gc=False):
+    """What one that asks before it starts is judged by (application/admit_occurrences.py).
+
+    `withdrawn_for` is why it is not to be attempted any more, where all the same an attempt at it may be waiting for
+    its callback.
+    """
+
+    overlap: Overlap
+    timeout_sec: int
+    withdrawn_for: str | None
 
 
 class Stage(IntEnum):
@@ -34,7 +48,8 @@ class HeldOccurrence(Struct, gc=False):
     """`fire_at` is in epoch seconds; `lease_ends` in monotonic seconds, after which no attempt may start.
 
     `message` is what the sender prepared (brokers) or the delivery itself (HTTP). `chain_delay_sec` is None unless the
-    end of this occurrence decides when the next is due. Lean, because a hundred thousand may wait for one instant: of
+    end of this occurrence decides when the next is due, `gate` unless something else than its instant decides whether
+    it starts. Lean, because a hundred thousand may wait for one instant: of
     the definition only what the outcome needs is kept.
     """
 
@@ -47,12 +62,32 @@ class HeldOccurrence(Struct, gc=False):
     fire_at: float
     lease_ends: float
     stage: Stage = Stage.HELD
+    gate: Gate | None = None
 
     @property
     def is_simple(self) -> bool:
         """True of a first attempt whose success ends the occurrence and moves nothing else."""
+        if self.chain_delay_sec is not None or self.gate is not None:
+            return False
         claimed = self.claimed
-        return not (claimed.attempt_count or claimed.was_tried or claimed.is_last) and self.chain_delay_sec is None
+        return not (claimed.attempt_count or claimed.was_tried or claimed.is_last)
+
+    @property
+    def frees_line(self) -> bool:
+        """True where others of its schedule may wait for its end."""
+        return self.gate is not None and self.gate.overlap != "ALLOW_ALL"
+
+
+def gate_of(claimed: Claimed, terms: DeliveryTerms, withdrawn_for: str | None) -> Gate | None:
+    """Return what decides whether it starts, where its instant alone does not; of most schedules None."""
+    if terms.overlap == "ALLOW_ALL" and not may_await_callback(claimed, terms):
+        return None
+    return Gate(terms.overlap, terms.timeout_sec, withdrawn_for)
+
+
+def may_await_callback(claimed: Claimed, terms: DeliveryTerms) -> bool:
+    """Tell whether an attempt at it may be waiting for its callback, by the terms of now or those it started with."""
+    return claimed.was_tried and (terms.completion == "CALLBACK" or claimed.revision != claimed.schedule_revision)
 
 
 def chain_delay_sec(claimed: Claimed, terms: DeliveryTerms) -> int | None:

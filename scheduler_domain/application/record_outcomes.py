@@ -19,7 +19,7 @@ from scheduler_domain.application.ports.due_queue import Claimed, DeliveredToget
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.occurrence import Status
-from scheduler_domain.domain.outcome import ACKNOWLEDGED, Delivered, Outcome, Refused, Unreachable
+from scheduler_domain.domain.outcome import ACKNOWLEDGED, Accepted, Delivered, Outcome, Refused, Unreachable
 from scheduler_domain.domain.retry import next_attempt_at
 
 ROWS_PER_WRITE = 1_000
@@ -196,7 +196,10 @@ def decide(
                 status_code=outcome.status_code,
                 response_excerpt=outcome.response_excerpt,
                 next_due_at=next_due_at(ended_at, held.chain_delay_sec),
+                frees_line=held.frees_line,
             )
+        case Accepted():
+            return _awaiting(held, outcome, fired_at, ended_at, duration_ms)
         case Refused():
             return _failed(held, outcome, "refused", fired_at, ended_at, duration_ms)
         case Unreachable(counts=False):
@@ -235,6 +238,24 @@ def _postponed(
     )
 
 
+def _awaiting(
+    held: HeldOccurrence, outcome: Accepted, fired_at: datetime, accepted_at: datetime, duration_ms: int
+) -> Postponed:
+    """Let the attempt go on: it counts once its callback has come, or has not come in time."""
+    return Postponed(
+        held.claimed,
+        held.claimed.attempt_count,
+        fired_at,
+        duration_ms,
+        (accepted_at + outcome.callback_within).astimezone(UTC),
+        "waiting for the callback",
+        outcome.status_code,
+        None,
+        counts=False,
+        awaits=True,
+    )
+
+
 def _failed(
     held: HeldOccurrence,
     outcome: Refused | Unreachable,
@@ -257,4 +278,5 @@ def _failed(
         response_excerpt=outcome.response_excerpt,
         next_due_at=next_due_at(ended_at, held.chain_delay_sec),
         disables=isinstance(outcome, Refused) and outcome.disable,
+        frees_line=held.frees_line,
     )

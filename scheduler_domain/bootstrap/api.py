@@ -14,6 +14,7 @@ from scheduler_domain.application.backfill_schedule import BackfillSchedule
 from scheduler_domain.application.cancel_occurrence import CancelOccurrence
 from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.check_health import CheckHealth
+from scheduler_domain.application.complete_occurrence import CompleteOccurrence
 from scheduler_domain.application.define_template import DefineTemplates
 from scheduler_domain.application.find_template import FindTemplate
 from scheduler_domain.application.plan_anew import Planner
@@ -37,6 +38,7 @@ from scheduler_domain.infra.identity.key_set import KeySet
 from scheduler_domain.infra.identity.verifier import PublicKeys, SharedSecret, Signatures, TokenVerifier
 from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
 from scheduler_domain.infra.postgres.answers import PostgresAnswers
+from scheduler_domain.infra.postgres.callbacks import PostgresCallbacks
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dead_letters import PostgresDeadLetters
 from scheduler_domain.infra.postgres.health import DispatchersAlive, MigrationsApplied, PostgresReachable
@@ -67,6 +69,7 @@ class ApiServices:
     replay: ReplayOccurrences
     cancel: CancelOccurrence
     answer_once: AnswerOnce
+    complete: CompleteOccurrence
     read_schedules: ReadSchedules
     read_occurrences: ReadOccurrences
     preview_schedule: PreviewSchedule
@@ -138,6 +141,7 @@ def _composed(settings: Settings, pool: TenantPool, clock: Clock, tracer: Tracer
         backfill=BackfillSchedule(schedules, clock, late),
         replay=ReplayOccurrences(PostgresDeadLetters(pool), occurrences, schedules, clock, late),
         cancel=CancelOccurrence(occurrences, schedules),
+        complete=CompleteOccurrence(PostgresCallbacks(pool), occurrences, clock),
         answer_once=AnswerOnce(PostgresAnswers(pool)),
         read_schedules=ReadSchedules(schedules),
         read_occurrences=ReadOccurrences(occurrences, schedules),

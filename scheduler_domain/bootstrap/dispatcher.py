@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from scheduler_domain.application.admit_occurrences import AdmitOccurrences
 from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
 from scheduler_domain.application.follow_tzdata import FollowTzdata
@@ -22,6 +23,7 @@ from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.address_guard import AllowedNets
 from scheduler_domain.infra.nats.publisher import JetStreamPublisher
+from scheduler_domain.infra.postgres.callbacks import callback_key
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
@@ -29,13 +31,14 @@ from scheduler_domain.infra.postgres.dispatchers import PostgresDispatchers
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
+from scheduler_domain.infra.postgres.lines import PostgresLines
 from scheduler_domain.infra.postgres.notifications import listen
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
 from scheduler_domain.settings import Settings
 
-_QUEUE_CONNECTIONS = 6  # a claim, two records, a renewal, a heartbeat, and one to spare for housekeeping
+_QUEUE_CONNECTIONS = 7  # a claim, an admission, two records, a renewal, a heartbeat, and one to spare for housekeeping
 _PLANNING_CONNECTIONS = 2
 _HTTP_SLOTS = 256
 
@@ -47,6 +50,7 @@ class DispatcherParts:
     materialise: MaterialiseOccurrences
     claim: ClaimOccurrences
     deliver: DeliverOccurrences
+    admit: AdmitOccurrences
     outcomes: RecordOutcomes
     rescue: RescueOccurrences
     leadership: Leadership
@@ -78,7 +82,11 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
         publisher = JetStreamPublisher(settings.required_nats_url(), replicas=settings.nats_replicas)
         await publisher.start()
         stack.push_async_callback(publisher.stop)
-        webhook = WebhookSender(AllowedNets.parse(settings.webhook.allow_nets), allow_http=settings.webhook.allow_http)
+        webhook = WebhookSender(
+            AllowedNets.parse(settings.webhook.allow_nets),
+            allow_http=settings.webhook.allow_http,
+            callback_key=await callback_key(pool),
+        )
         stack.push_async_callback(webhook.close)
         leadership = await _leadership(stack, settings, PostgresLeadership(planning_pool))
 
@@ -102,6 +110,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             ),
             claim=ClaimOccurrences(queue, brokers, clock, measurements, tracer, lease_length),
             deliver=deliver,
+            admit=AdmitOccurrences(PostgresLines(pool), deliver, outcomes, clock),
             outcomes=outcomes,
             rescue=RescueOccurrences(queue, dispatchers, number, deliver, clock, claiming, lease_length),
             leadership=leadership,

@@ -7,7 +7,8 @@
     ├── Forbidden                 403  forbidden
     ├── NotFound                  404  not-found
     ├── Conflict                  409  conflict
-    │   └── KeyTaken              409  key-taken
+    │   ├── KeyTaken              409  key-taken
+    │   └── NotAwaited            409  not-awaited           a callback that comes too late
     ├── VersionMismatch           412  version-mismatch
     ├── PreconditionUnreadable    400  precondition-unreadable
     ├── IdempotencyMismatch       422  idempotency-mismatch
@@ -80,6 +81,11 @@ class Conflict(SchedulerError):
 @dataclass
 class KeyTaken(Conflict):
     code: ClassVar[str] = "key-taken"
+
+
+@dataclass
+class NotAwaited(Conflict):
+    code: ClassVar[str] = "not-awaited"
 
 
 @dataclass

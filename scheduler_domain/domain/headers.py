@@ -28,7 +28,7 @@ REFUSED = frozenset(
         "x-tenant-id",
     }
 )
-REFUSED_PREFIXES = ("proxy-", "webhook-")
+REFUSED_PREFIXES = ("proxy-", "webhook-", "x-scheduler-")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 

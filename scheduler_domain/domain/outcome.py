@@ -13,6 +13,13 @@ class Delivered(Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
+class Accepted(Struct, frozen=True, gc=False):
+    """The receiver has it and calls back within this time how it ended (domain/callback.py): the attempt goes on."""
+
+    status_code: int
+    callback_within: timedelta
+
+
 class Refused(Struct, frozen=True, gc=False):
     """The target or our own policy said no for good: no further attempt. `disable` ends the schedule too (410)."""
 
@@ -39,4 +46,4 @@ class Unreachable(Struct, frozen=True, gc=False):
 ACKNOWLEDGED = Delivered()
 """What a broker's plain acknowledgement means; one value for all, so that a batch of them is told by identity."""
 
-Outcome = Delivered | Refused | Unreachable
+Outcome = Delivered | Accepted | Refused | Unreachable

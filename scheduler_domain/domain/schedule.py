@@ -93,6 +93,7 @@ class Retry(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
 
 
 Overlap = Literal["ALLOW_ALL", "SKIP", "BUFFER_ONE", "BUFFER_ALL"]
+Completion = Literal["ACK", "CALLBACK"]
 
 
 class ScheduleDefinition(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -115,7 +116,7 @@ class ScheduleDefinition(Struct, frozen=True, kw_only=True, rename="camel", forb
     dst: Dst = field(default_factory=Dst)
     misfire: Misfire = field(default_factory=Misfire)
     overlap: Overlap = "ALLOW_ALL"
-    completion: Literal["ACK", "CALLBACK"] = "ACK"
+    completion: Completion = "ACK"
     retry: Retry = field(default_factory=Retry)
     timeout_sec: Annotated[int, Meta(ge=1, le=86_400)] = 15
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0

@@ -249,14 +249,9 @@ def _combination_problems(definition: ScheduleDefinition) -> Iterator[Problem]:
         yield Problem("/exclude", "not-with-completion-anchor", message)
     if definition.start_at is not None and definition.end_at is not None and definition.end_at < definition.start_at:
         yield Problem("/endAt", "ends-before-start", "endAt is not before startAt")
-    if definition.overlap != "ALLOW_ALL":
-        yield Problem(
-            "/overlap", "not-yet-supported", "this release runs ALLOW_ALL only; leave overlap out or say ALLOW_ALL"
-        )
-    if definition.completion != "ACK":
-        yield Problem(
-            "/completion", "not-yet-supported", "this release ends occurrences by ACK only; leave completion out"
-        )
+    if definition.completion == "CALLBACK" and not isinstance(definition.target, HttpTarget):
+        message = "only the receiver of an HTTP request can call back; use an HTTP target, or leave completion out"
+        yield Problem("/completion", "callback-without-http", message)
     yield from _window_problems(definition)
 
 

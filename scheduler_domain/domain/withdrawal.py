@@ -27,13 +27,18 @@ class QueuedOccurrence(Struct, frozen=True, gc=False):
     start_tag: datetime
     is_last: bool = False
     is_requested: bool = False
+    is_awaiting: bool = False
+    """Its attempt was accepted and waits for the receiver's callback."""
 
     def is_leased(self, now: datetime) -> bool:
         return self.lease_until > now
 
     def is_under_way(self, now: datetime) -> bool:
-        """Tell what a dispatcher may be delivering: leased, and its instant or its next attempt's has come."""
-        return self.is_leased(now) and max(self.due_at, self.start_tag) <= now
+        """Tell what a dispatcher may be delivering: leased, and its instant or its next attempt's has come.
+
+        Under way is also what its receiver has accepted, whoever holds it.
+        """
+        return self.is_awaiting or (self.is_leased(now) and max(self.due_at, self.start_tag) <= now)
 
 
 class Ending(StrEnum):
@@ -59,8 +64,9 @@ def withdraw(queued: Sequence[QueuedOccurrence], now: datetime, ending: Ending) 
     """Decide about each row. An attempt that may be under way is left to finish, whatever happens to its schedule.
 
     Rows that were tried and wait for another attempt end with a pause or a deletion, since no attempt may start after
-    it; an edit leaves them, since what was started finishes. Manual occurrences are part of no plan: only a deletion
-    ends them. A backfill is no part of the plan either, but a pause stops what is left of it.
+    it; an edit leaves them, since what was started finishes. An attempt that waits for its callback finishes too, but
+    for a deletion, after which nobody could say what a callback means. Manual occurrences are part of no plan: only a
+    deletion ends them. A backfill is no part of the plan either, but a pause stops what is left of it.
     """
     leaving = [row for row in queued if _leaves(row, now, ending)]
     forgotten = [row for row in leaving if _is_forgotten(row, now)]
@@ -84,7 +90,7 @@ def _leaves(row: QueuedOccurrence, now: datetime, ending: Ending) -> bool:
         case Ending.DELETED | Ending.BY_HAND:
             return True
         case Ending.PAUSED:
-            return row.kind != OccurrenceKind.MANUAL
+            return row.kind != OccurrenceKind.MANUAL and not row.is_awaiting
         case Ending.REPLANNED:
             return row.kind == OccurrenceKind.SCHEDULED and not row.was_tried
 

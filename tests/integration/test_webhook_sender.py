@@ -11,11 +11,13 @@ from datetime import timedelta
 import msgspec
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from scheduler_domain import __version__
 from scheduler_domain.application.ports.delivery import Delivery
 from scheduler_domain.domain.address_guard import AllowedNets
-from scheduler_domain.domain.outcome import Delivered, Refused, Unreachable
+from scheduler_domain.domain.callback import CallbackRight, callback_path, right_of
+from scheduler_domain.domain.outcome import Accepted, Delivered, Refused, Unreachable
 from scheduler_domain.domain.target import EventTarget, HttpMethod
 from scheduler_domain.infra.webhook.answer import LONGEST_EXCERPT, excerpt_of, retry_after_in
 from scheduler_domain.infra.webhook.sender import LARGEST_ANSWER, WebhookSender
@@ -426,3 +428,19 @@ async def test_a_hundred_hanging_receivers_do_not_delay_a_healthy_one(
     assert {outcome.error for outcome in await asyncio.gather(*hanging) if isinstance(outcome, Unreachable)} == {
         "no answer within 1 s"
     }
+
+
+async def test_who_may_call_back_is_told_where_and_given_the_right_to(receiver: Receiver) -> None:
+    key = bytes(32)
+    sender = WebhookSender(LOOPBACK, callback_key=key)
+    receiver.next_answers(reply(202), reply(202), reply(200))
+    expecting = replace(webhook(receiver.url, success=["200"]), expects_callback=True)
+    outcomes = [await sender.send(item, FIRED_AT) for item in (expecting, webhook(receiver.url), expecting)]
+    await sender.close()
+    assert [type(outcome) for outcome in outcomes] == [Accepted, Delivered, Delivered]
+    told, untold, _ = receiver.requests
+    occurrence = expecting.occurrence_id
+    assert told.headers["X-Scheduler-Callback-Url"] == callback_path(occurrence)
+    right = right_of(key, told.headers["X-Scheduler-Callback-Token"], occurrence)
+    assert right == CallbackRight("acme", SCHEDULE, occurrence)
+    assert not [name for name in untold.headers if name.lower().startswith("x-scheduler-")]

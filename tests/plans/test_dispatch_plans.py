@@ -109,7 +109,41 @@ async def test_postponing_finds_each_row_by_its_key(pool: asyncpg.Pool, leases: 
         [None] * ROWS,
         [None] * ROWS,
         [True] * ROWS,
+        [False] * ROWS,
     )
+    assert tables_read_whole(nodes) == set()
+    assert indexes(nodes) == {"due_queue_pkey"}
+
+
+async def test_asking_for_turns_finds_each_line_by_its_schedule(
+    pool: asyncpg.Pool, leases: tuple[list[Any], ...]
+) -> None:
+    wait = [None, timedelta(seconds=1)] * (ROWS // 2)
+    looked, decided = (
+        await plan_of(pool, "look_at_lines", *leases, NOW),
+        await plan_of(pool, "decide_lines", *leases, wait),
+    )
+    for nodes in (looked, decided):
+        assert tables_read_whole(nodes) == set()
+        assert indexes(nodes) == {"due_queue_pkey"}
+
+
+async def test_looking_at_a_long_line_stops_where_it_no_longer_matters(
+    pool: asyncpg.Pool, connection: asyncpg.Connection
+) -> None:
+    [schedule] = await store_schedules(connection, TENANT)
+    ids = [
+        (await store_due(connection, TENANT, [schedule], NOW + timedelta(milliseconds=number)))[0]
+        for number in range(ROWS)
+    ]
+    last = ([TENANT], [schedule], ids[-1:], [0])
+    nodes = await plan_of(pool, "look_at_lines", *last, NOW + timedelta(minutes=1))
+    assert max(node["Actual Rows"] for node in nodes) <= 2
+
+
+async def test_waking_reads_the_lines_that_were_freed_alone(pool: asyncpg.Pool, leases: tuple[list[Any], ...]) -> None:
+    tenants, schedules, *_ = leases
+    nodes = await plan_of(pool, "wake_lines", tenants[:5], schedules[:5])
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == {"due_queue_pkey"}
 
@@ -160,5 +194,5 @@ async def test_leasing_changes_no_index(
     predicates = await connection.fetch(
         "SELECT indexrelid FROM pg_index WHERE indrelid = 'due_queue'::regclass AND indpred IS NOT NULL"
     )
-    assert {row["attname"] for row in indexed}.isdisjoint({"lease_until", "lease_token", "leased_by"})
+    assert {row["attname"] for row in indexed}.isdisjoint({"lease_until", "lease_token", "leased_by", "admitted_at"})
     assert predicates == []

@@ -93,7 +93,7 @@ def test_every_other_flag_lands_in_its_place() -> None:
         ),
         *("--start", "2027-01-01T00:00:00Z", "--end", "2028-01-01T00:00:00Z", "--max-runs", "3", "--jitter", "2m"),
         *("--gap", "SKIP", "--fold", "BOTH", "--misfire", "SKIP", "--max-attempts", "5", "--timeout", "30s"),
-        *("--priority", "0", "--disabled"),
+        *("--overlap", "BUFFER_ONE", "--completion", "CALLBACK", "--priority", "0", "--disabled"),
     ) == {
         "name": "N",
         "key": "k",
@@ -106,6 +106,8 @@ def test_every_other_flag_lands_in_its_place() -> None:
         "jitterSec": 120,
         "dst": {"gap": "SKIP", "fold": "BOTH"},
         "misfire": {"policy": "SKIP"},
+        "overlap": "BUFFER_ONE",
+        "completion": "CALLBACK",
         "retry": {"maxAttempts": 5},
         "timeoutSec": 30,
         "priority": 0,

@@ -20,6 +20,7 @@ def row(
     due: float | None = None,
     leased: float | None = None,
     tried: bool = False,
+    awaiting: bool = False,
 ) -> QueuedOccurrence:
     """Return a row; instants in seconds from now, `leased` until then by dispatcher 7."""
     return QueuedOccurrence(
@@ -31,6 +32,7 @@ def row(
         None if leased is None else 7,
         tried,
         NOW + (scheduled if due is None else due) * SECOND,
+        is_awaiting=awaiting,
     )
 
 
@@ -41,6 +43,7 @@ OVERDUE = row(scheduled=-1)
 JITTERED = row(scheduled=-1, due=5)
 UNDER_WAY = row(scheduled=-1, leased=15)
 WAITING_TO_RETRY = row(scheduled=-60, tried=True)
+AWAITING_ITS_CALLBACK = row(scheduled=-60, tried=True, awaiting=True)
 MANUAL = row(kind=OccurrenceKind.MANUAL, scheduled=-1)
 MANUAL_UNDER_WAY = row(kind=OccurrenceKind.MANUAL, scheduled=-1, leased=15)
 
@@ -54,6 +57,7 @@ MANUAL_UNDER_WAY = row(kind=OccurrenceKind.MANUAL, scheduled=-1, leased=15)
         (JITTERED, CANCELLED, CANCELLED, CANCELLED),
         (UNDER_WAY, STAYS, STAYS, STAYS),
         (WAITING_TO_RETRY, CANCELLED, CANCELLED, STAYS),
+        (AWAITING_ITS_CALLBACK, STAYS, CANCELLED, STAYS),
         (MANUAL, STAYS, CANCELLED, STAYS),
         (MANUAL_UNDER_WAY, STAYS, STAYS, STAYS),
     ],

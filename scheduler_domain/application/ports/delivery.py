@@ -31,6 +31,8 @@ class Delivery(Struct, frozen=True, gc=False):
     traceparent: str
     timeout: timedelta
     may_be_known: bool
+    expects_callback: bool = False
+    """Whether a 202 means that the receiver calls back; it is given the right to then."""
 
 
 class BrokerSender(Protocol):

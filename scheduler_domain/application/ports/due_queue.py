@@ -76,10 +76,15 @@ class Ended(Struct, frozen=True, gc=False):
     next_due_at: datetime | None = None
     """When a schedule that runs from completion is due again."""
     disables: bool = False
+    frees_line: bool = False
+    """Whether others of its schedule may have waited for this end (domain/overlap.py)."""
 
 
 class Postponed(Struct, frozen=True, gc=False):
-    """An attempt that failed and is tried again at `retry_at`; where it does not `count`, no attempt is kept."""
+    """An attempt that failed and is tried again at `retry_at`; where it does not `count`, no attempt is kept.
+
+    Or, where it `awaits`, an attempt that was accepted and has not ended: its callback is due by `retry_at`.
+    """
 
     claimed: Claimed
     attempt_count: int
@@ -90,6 +95,7 @@ class Postponed(Struct, frozen=True, gc=False):
     status_code: int | None
     response_excerpt: str | None
     counts: bool
+    awaits: bool = False
 
 
 class DueQueue(Protocol):
@@ -111,6 +117,7 @@ class DueQueue(Protocol):
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         """Move each to the ledger, fenced by its token; return how many still were ours.
 
+        Where an end `frees_line`, the next of its schedule that waits may ask for its turn at once.
         What was delivered and then withdrawn without a trace gets its row too; it is not counted as ours.
         """
 

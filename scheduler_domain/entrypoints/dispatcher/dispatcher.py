@@ -76,6 +76,7 @@ class Dispatcher:
             keep_stepping("materialise", self._plan_step, self._plan, stop),
             keep_stepping("claim", self._claim_step, self._due, stop),
             keep_stepping("deliver", self._timer_step, self._timer, stop),
+            keep_stepping("admit", self._admit_step, self._never, stop),
             *(
                 keep_stepping("deliver", partial(self._broker_step, lane), self._never, stop)
                 for lane in self._parts.broker_lanes
@@ -116,6 +117,10 @@ class Dispatcher:
     async def _timer_step(self) -> float:
         until_next = self._parts.deliver.start_due()
         return PLAN_POLL if until_next is None else min(until_next, PLAN_POLL)
+
+    async def _admit_step(self) -> float:
+        await self._parts.admit.step()
+        return 0
 
     async def _broker_step(self, lane: str) -> float:
         await self._parts.deliver.broker_step(lane)

@@ -15,6 +15,7 @@ from scheduler_domain.entrypoints.http_api.authentication import door
 from scheduler_domain.entrypoints.http_api.documents import routes as documents
 from scheduler_domain.entrypoints.http_api.health import routes as health
 from scheduler_domain.entrypoints.http_api.occurrences import actions as occurrence_actions
+from scheduler_domain.entrypoints.http_api.occurrences import callbacks
 from scheduler_domain.entrypoints.http_api.occurrences import routes as occurrences
 from scheduler_domain.entrypoints.http_api.openapi import document_of
 from scheduler_domain.entrypoints.http_api.problems import answer_defect, answer_framework_error, answer_refusal
@@ -59,6 +60,7 @@ ROUTES: Final = [
     occurrence_actions.replay_occurrence,
     occurrence_actions.replay_occurrences,
     occurrence_actions.cancel_occurrence,
+    callbacks.complete_occurrence,
     health.live,
     health.ready,
     health.detailed,

@@ -45,14 +45,20 @@ async def authenticated(scope: Scope) -> Caller:
     """Return the caller. Raises Unauthenticated, TooManyRequests after many refusals, Forbidden, InvalidRequest."""
     services = services_of(scope)
     try:
-        caller = await services.identity.caller_of(_bearer_token(scope))
+        caller = await services.identity.caller_of(bearer_token(scope))
     except Unauthenticated:
-        source = (scope.get("client") or ("unknown",))[0]
-        services.refused_tokens.count(source, services.clock.monotonic())
+        count_refused(scope)
         raise
     if _tenant_asked_for(scope) != caller.tenant_id:
         raise Forbidden("the token does not speak for the tenant that X-Tenant-Id names")
     return caller
+
+
+def count_refused(scope: Scope) -> None:
+    """Count a token that was not accepted. Raises TooManyRequests where its source has sent too many."""
+    services = services_of(scope)
+    source = (scope.get("client") or ("unknown",))[0]
+    services.refused_tokens.count(source, services.clock.monotonic())
 
 
 def demand(caller: Caller, role: Role) -> None:
@@ -61,7 +67,8 @@ def demand(caller: Caller, role: Role) -> None:
         raise Forbidden(f"this needs the role {role} or one above it")
 
 
-def _bearer_token(scope: Scope) -> str:
+def bearer_token(scope: Scope) -> str:
+    """Return the token that was sent. Raises Unauthenticated where there is none, or more than one."""
     sent = header_values(scope, b"authorization")
     if len(sent) != 1 or len(sent[0]) > _LONGEST_HEADER or sent[0][: len(_SCHEME)].lower() != _SCHEME:
         raise Unauthenticated("send one header Authorization: Bearer <token>")

@@ -71,7 +71,10 @@ def document_of(handlers: Iterable[HTTPRouteHandler]) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(operation for _, operation in described),
             "responses": _problems(operation for _, operation in described),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                **{name: _own_scheme() for _, operation in described if (name := operation.own_token) is not None},
+            },
         },
     }
 
@@ -92,6 +95,8 @@ def _operation(handler: HTTPRouteHandler, operation: Operation, position: int) -
     if not operation.is_public:
         described["security"] = [{"token": []}]
         described["x-role"] = operation.role
+    if operation.own_token is not None:
+        described["security"] = [{operation.own_token: []}]
     parameters = operation.parameters if operation.is_public else (_TENANT, *operation.parameters)
     if parameters:
         described["parameters"] = [_parameter(parameter) for parameter in parameters]
@@ -99,6 +104,11 @@ def _operation(handler: HTTPRouteHandler, operation: Operation, position: int) -
         described["requestBody"] = _body(operation)
     described["responses"] = _responses(operation)
     return described
+
+
+def _own_scheme() -> dict[str, Any]:
+    described = "The token that the delivery brought: no other is needed, and it opens this occurrence alone."
+    return {"type": "http", "scheme": "bearer", "description": described}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     description: str = ""
     role: Role | None = None
     is_public: bool = False
+    own_token: str | None = None
+    """What the token is called that a public operation asks for itself, in place of a tenant's."""
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
     body_media_types: tuple[str, ...] = ("application/json",)

@@ -9,6 +9,7 @@ import asyncpg
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.infra.postgres.lines import wake_lines
 from scheduler_domain.infra.postgres.statements import statement
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -74,6 +75,7 @@ class PostgresDueQueue:
             [item.status_code for item in postponed],
             [item.response_excerpt for item in postponed],
             [item.counts for item in postponed],
+            [item.awaits for item in postponed],
         )
         return len(await self._pool.fetch(statement("record_postponed"), *columns))
 
@@ -82,7 +84,9 @@ class PostgresDueQueue:
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(statement("record_ended"), *_ended_columns(ended))
             ours = _leases_of(rows)
-            await _move_schedules(connection, [item for item in ended if _lease_of(item) in ours])
+            held = [item for item in ended if _lease_of(item) in ours]
+            await _move_schedules(connection, held)
+            await wake_lines(connection, [item.claimed for item in held if item.frees_line])
         return ours
 
 
@@ -110,7 +114,7 @@ def _ended_apart(delivery: DeliveredTogether, recorded: set[UUID]) -> list[Ended
 
 
 def _moves_schedule(item: Ended) -> bool:
-    return item.claimed.is_last or item.disables or item.next_due_at is not None
+    return item.claimed.is_last or item.disables or item.next_due_at is not None or item.frees_line
 
 
 def _leases_of(rows: Sequence[asyncpg.Record]) -> set[_Lease]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
+    or_,
     select,
     tuple_,
     union_all,
@@ -110,8 +111,10 @@ def _filters(side: TableClause, tenant_id: str, wanted: OccurrencesWanted) -> li
 
 def _queued(status: Status | None) -> Select[Any]:
     row = due_queue.c
-    # A row is being processed while it is leased and its instant, or its next attempt's, has come.
-    is_under_way = and_(row.lease_until > func.now(), func.greatest(row.due_at, row.start_tag) <= func.now())
+    # A row is being processed while it is leased and its instant, or its next attempt's, has come, or while it awaits
+    # its callback.
+    is_sent = and_(row.lease_until > func.now(), func.greatest(row.due_at, row.start_tag) <= func.now())
+    is_under_way = or_(row.awaiting_since.is_not(None), is_sent)
     query = select(
         row.id,
         row.schedule_id,

@@ -44,6 +44,7 @@ due_queue = table(
     column("lease_until", _INSTANT),
     column("attempt_count", SmallInteger),
     column("first_fired_at", _INSTANT),
+    column("awaiting_since", _INSTANT),
 )
 
 ledger = table(

@@ -12,6 +12,7 @@ from yarl import URL
 from scheduler_domain import __version__
 from scheduler_domain.application.ports.delivery import Delivery
 from scheduler_domain.domain.address_guard import AllowedNets, check_url_syntax
+from scheduler_domain.domain.callback import CallbackRight, callback_path, callback_token
 from scheduler_domain.domain.errors import InvalidField
 from scheduler_domain.domain.headers import header_problems
 from scheduler_domain.domain.outcome import Refused
@@ -48,10 +49,13 @@ class WebhookRequest(Struct, frozen=True, gc=False):
 class RequestWriter:
     """Writes requests; what the definition says is checked once more, for its row may have had other writers."""
 
-    def __init__(self, allowed: AllowedNets, *, allow_http: bool, sign: Sign | None) -> None:
+    def __init__(
+        self, allowed: AllowedNets, *, allow_http: bool, sign: Sign | None, callback_key: bytes | None
+    ) -> None:
         self._allowed = allowed
         self._allow_http = allow_http
         self._sign = sign
+        self._callback_key = callback_key
         self._url_problem = lru_cache(maxsize=8192)(self._find_url_problem)
 
     def write(self, delivery: Delivery, target: HttpRequest, fired_at: bytes) -> WebhookRequest | Refused:
@@ -83,6 +87,10 @@ class RequestWriter:
         headers["ce-source"] = f"/tenants/{delivery.tenant_id}/schedules/{delivery.schedule_id}"
         headers["ce-time"] = _instant(delivery.scheduled_for)
         headers["traceparent"] = delivery.traceparent
+        if delivery.expects_callback and self._callback_key is not None:
+            right = CallbackRight(delivery.tenant_id, delivery.schedule_id, delivery.occurrence_id)
+            headers["X-Scheduler-Callback-Token"] = callback_token(self._callback_key, right)
+            headers["X-Scheduler-Callback-Url"] = callback_path(delivery.occurrence_id)
         if self._sign is not None:
             headers["webhook-signature"] = self._sign(delivery, timestamp, body)
 

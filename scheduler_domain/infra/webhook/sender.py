@@ -16,7 +16,8 @@ import aiohttp
 
 from scheduler_domain.application.ports.delivery import Delivery
 from scheduler_domain.domain.address_guard import AllowedNets
-from scheduler_domain.domain.outcome import Outcome, Refused, Unreachable
+from scheduler_domain.domain.callback import ACCEPTED
+from scheduler_domain.domain.outcome import Accepted, Outcome, Refused, Unreachable
 from scheduler_domain.domain.target import HttpTarget
 from scheduler_domain.infra.webhook.addresses import FindAddresses, NameLookups, system_addresses
 from scheduler_domain.infra.webhook.answer import outcome_of
@@ -31,7 +32,10 @@ _NOTHING_SAID = Unreachable("the receiver said nothing")
 
 
 class WebhookSender:
-    """Sends from one event loop. `allow_http` False refuses http:// even where a stored schedule has it."""
+    """Sends from one event loop. `allow_http` False refuses http:// even where a stored schedule has it.
+
+    `callback_key` is what receivers' right to call back is made of (domain/callback.py).
+    """
 
     def __init__(
         self,
@@ -39,10 +43,11 @@ class WebhookSender:
         *,
         allow_http: bool = True,
         sign: Sign | None = None,
+        callback_key: bytes | None = None,
         find_addresses: FindAddresses = system_addresses,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._requests = RequestWriter(allowed, allow_http=allow_http, sign=sign)
+        self._requests = RequestWriter(allowed, allow_http=allow_http, sign=sign, callback_key=callback_key)
         self._lookups = NameLookups(find_addresses)
         self._pools = TenantPools(allowed, self._lookups, tls or ssl.create_default_context())
 
@@ -59,6 +64,8 @@ class WebhookSender:
             return request
         answer = _Answer()
         problem = await self._attempt(delivery, request, answer)
+        if answer.status == ACCEPTED and delivery.expects_callback:
+            return Accepted(answer.status, delivery.timeout)
         if answer.status:
             fired = datetime.fromisoformat(fired_at.decode())
             return outcome_of(answer.status, answer.headers, answer.body, target.http.success_status, fired)

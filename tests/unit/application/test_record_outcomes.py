@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, chain_delay_sec
+from scheduler_domain.application.held_occurrence import DeliveryTerms, Gate, HeldOccurrence, chain_delay_sec
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
 from scheduler_domain.application.record_outcomes import decide
-from scheduler_domain.domain.outcome import Delivered, Outcome, Refused, Unreachable
+from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome, Refused, Unreachable
 from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger, Retry, Trigger
 from scheduler_domain.domain.target import EventTarget
 
@@ -107,3 +107,17 @@ def test_a_replay_has_all_its_attempts_and_its_whole_age_before_it_again() -> No
 def test_the_end_of_a_replay_begins_no_second_chain() -> None:
     item = held(1, FixedDelayTrigger(60), replayed=(DUE, 1))
     assert ended(item, Delivered()).next_due_at is None
+
+
+def test_an_accepted_attempt_goes_on_until_its_callback_is_due_and_counts_only_then() -> None:
+    result = postponed(held(1), Accepted(202, timedelta(seconds=15)))
+    assert (result.awaits, result.counts, result.attempt_count) == (True, False, 1)
+    assert result.retry_at == DUE + timedelta(seconds=1 + 15)  # from the 202, not from the request
+
+
+def test_every_end_of_a_schedule_with_an_overlap_policy_frees_its_line() -> None:
+    item = held(2)
+    item.gate = Gate("SKIP", timeout_sec=15, withdrawn_for=None)
+    for outcome in (Delivered(), Refused("no"), Unreachable("no answer")):
+        assert ended(item, outcome).frees_line
+        assert not ended(held(2), outcome).frees_line

@@ -5,6 +5,7 @@ from typing import Final
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.roles import Role
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import (
+    CompleteRequest,
     NothingToChoose,
     OccurrencesView,
     OccurrenceView,
@@ -96,4 +97,32 @@ CANCEL: Final = Operation(
     is_body_required=False,
     replies={200: Reply("The occurrence, cancelled.", OccurrenceView)},
     problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),
+)
+COMPLETE: Final = Operation(
+    tag=_TAG,
+    summary="Call back how the work ended",
+    description=(
+        "For the receiver of an HTTP delivery that it answered with 202, of a schedule with `completion: CALLBACK`. The"
+        " delivery brought the token in `X-Scheduler-Callback-Token` and this path in `X-Scheduler-Callback-Url`. A"
+        " success completes the occurrence; a failure counts as a failed attempt, and is tried again by the schedule's"
+        " policy. Saying the same again is answered alike and changes nothing; the opposite is refused, and so is what"
+        " comes after `timeoutSec`."
+    ),
+    is_public=True,
+    own_token="callbackToken",  # noqa: S106 - a name
+    parameters=(OCCURRENCE_ID,),
+    body=CompleteRequest,
+    examples={"Done": {"success": True}, "Failed": {"success": False, "message": "the source file is empty"}},
+    replies={200: Reply("The occurrence as it is then.", OccurrenceView)},
+    problems=(
+        "invalid-request",
+        "unauthenticated",
+        "forbidden",
+        "not-found",
+        "conflict",
+        "not-awaited",
+        "invalid-field",
+        "too-many-requests",
+        "unavailable",
+    ),
 )

@@ -10,9 +10,17 @@ from msgspec import Meta, Struct
 from scheduler_domain.application.ports.answers import Answer
 from scheduler_domain.application.ports.dead_letters import Replayed
 from scheduler_domain.application.ports.occurrences import OccurrencesPage
+from scheduler_domain.domain.callback import LONGEST_MESSAGE
 from scheduler_domain.domain.occurrence import Attempt, Occurrence, OccurrenceKind, Status
 
 _encode = msgspec.json.Encoder().encode
+
+
+class CompleteRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """How the work ended that the receiver had accepted; the message is kept for people."""
+
+    success: bool
+    message: Annotated[str, Meta(max_length=LONGEST_MESSAGE)] | None = None
 
 
 class AttemptView(Struct, frozen=True, rename="camel"):

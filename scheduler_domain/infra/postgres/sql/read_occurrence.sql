@@ -12,11 +12,13 @@ CROSS JOIN LATERAL (
   WHERE l.tenant_id = tenant.id AND l.id = $2::uuid
   UNION ALL
   SELECT q.id, q.schedule_id, q.kind, q.revision, q.scheduled_for, q.due_at,
-         CASE WHEN q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now() THEN 'PROCESSING'
+         CASE WHEN q.awaiting_since IS NOT NULL
+                OR q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now() THEN 'PROCESSING'
               ELSE 'PENDING' END,
          NULL, q.attempt_count, q.first_fired_at, NULL, NULL,
          (date_part('epoch', q.first_fired_at - q.due_at) * 1000)::bigint, NULL, NULL, NULL,
-         CASE WHEN q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now() THEN NULL
+         CASE WHEN q.awaiting_since IS NOT NULL
+                OR q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now() THEN NULL
               WHEN q.first_fired_at IS NULL THEN q.due_at
               ELSE q.start_tag END
   FROM due_queue AS q
