@@ -13,6 +13,8 @@ ARGS ?=
 SECONDS ?= 60
 SEED ?= 1
 MINUTES ?= 5
+SEEDS ?= 5000
+START ?= 1
 
 ##@ Use it
 .PHONY: dev demo
@@ -23,7 +25,7 @@ demo: install ## The same with sample schedules, showing each delivery as it hap
 	@$(BIN)/scheduler dev --demo $(ARGS)
 
 ##@ Work on it
-.PHONY: install test faults check bench chaos fuzz
+.PHONY: install test faults check bench chaos simulate fuzz
 install: $(INSTALLED) ## Make .venv with everything in it, from requirements.lock; done again only when that changes.
 
 test: install ## Run the test suite on real servers. ARGS="-k claim" passes options to pytest.
@@ -40,6 +42,9 @@ bench: install ## Run the benchmarks. ARGS="--only herd_event --json" passes opt
 
 chaos: install ## Kill, pause and restart each part under load. SECONDS=60 SEED=1 choose how long and which faults.
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) $(ARGS)
+
+simulate: install ## Try seeds under a virtual clock: other interleavings, other faults. SEEDS=5000 START=1 choose which.
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --start $(START) $(ARGS)
 
 fuzz: install ## Compare generated trigger rules with the brute-force oracle for MINUTES=5.
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)

@@ -11,6 +11,7 @@ server took its place, or this host slept. Then only the newer one counts.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -32,18 +33,24 @@ class _Sample(Struct, frozen=True, gc=False):
 
 
 class DatabaseClock:
-    """Implements application/ports/clock.py. Before the first sample it is the host's clock."""
+    """Implements application/ports/clock.py. Before the first sample it is the host's clock.
 
-    def __init__(self) -> None:
+    `host_time` and `monotonic` are this host's two clocks, in seconds.
+    """
+
+    def __init__(
+        self, host_time: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._samples: deque[_Sample] = deque(maxlen=_SAMPLES)
-        self._offset = time.time() - time.monotonic()
+        self._offset = host_time() - monotonic()
+        self._monotonic = monotonic
         self._is_read = asyncio.Event()
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(time.monotonic() + self._offset, UTC)
+        return datetime.fromtimestamp(self._monotonic() + self._offset, UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return self._monotonic()
 
     def observe(self, database_now: datetime, asked_at: float, answered_at: float) -> None:
         """Take a reading of the database's clock, and when by `monotonic` it was asked for and arrived."""

@@ -25,8 +25,10 @@ class PostgresDispatchers:
     def __init__(self, pool: asyncpg.Pool, clock: DatabaseClock) -> None:
         self._pool = pool
         self._clock = clock
+        self._name = ""
 
     async def register(self, name: str) -> int:
+        self._name = name
         number: int = await self._pool.fetchval("INSERT INTO dispatcher (name) VALUES ($1) RETURNING id", name)
         return number
 
@@ -34,7 +36,7 @@ class PostgresDispatchers:
         """Say that this dispatcher lives and what it obeyed; the answer sets the clock by the database's."""
         async with self._pool.acquire() as connection:
             asked_at = self._clock.monotonic()
-            now: datetime = await connection.fetchval(statement("beat_dispatcher"), number, obeyed)
+            now: datetime = await connection.fetchval(statement("beat_dispatcher"), number, obeyed, self._name)
             self._clock.observe(now, asked_at, self._clock.monotonic())
 
     async def recent_revocations(self) -> list[Revocation]:

@@ -16,7 +16,7 @@ from scheduler_domain.infra.postgres.statements import statement
 
 _SLOW_EVERY = timedelta(minutes=5)
 _IDEMPOTENCY_LIFETIME = timedelta(hours=24)
-_SILENT_FOR = timedelta(minutes=5)
+_SILENT_FOR = timedelta(days=1)  # not sooner: one that was only stopped is still to be waited for when it goes on
 _REVOCATION_LIFETIME = timedelta(minutes=2)
 _COUNT_EVERY = timedelta(minutes=1)
 _COUNT_SHARE = 100  # counting reads the whole table: it may take a hundredth of the time

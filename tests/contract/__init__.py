@@ -1,0 +1,1 @@
+"""One suite a port, run against PostgreSQL and against the memory that simulations run on: do they agree?"""

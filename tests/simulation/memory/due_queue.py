@@ -1,0 +1,232 @@
+"""The due queue in memory (application/ports/due_queue.py)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
+from scheduler_domain.domain import lease
+from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.domain.schedule import ScheduleState
+from tests.simulation.link import DIRECT, Link
+from tests.simulation.memory.schedule_states import complete, disable
+from tests.simulation.memory.tables import LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+class MemoryDueQueue:
+    def __init__(
+        self, tables: Tables, number: int, lease_length: timedelta = lease.LENGTH, link: Link = DIRECT
+    ) -> None:
+        self._tables = tables
+        self._number = number
+        self._lease_length = lease_length
+        self._link = link
+
+    async def claim(self, limit: int, ahead: timedelta, from_tag: datetime | None) -> Sequence[Claimed]:
+        return await self._link.call("claim", lambda: self._claim(limit, ahead, from_tag or _EARLIEST))
+
+    async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
+        async def effect() -> Mapping[UUID, tuple[int, int]]:
+            ours = [(item, row) for item, row in await self._ours(claimed) if self._is_renewable(row)]
+            for item, row in ours:
+                row.lease_until = self._tables.now() + self._lease_length
+                row.version += 1
+                self._tables.on_change.renewed(item, row.lease_until)
+            return {row.id: row.place for _, row in ours}
+
+        return await self._link.call("renew", effect)
+
+    async def release(self, claimed: Sequence[Claimed]) -> None:
+        async def effect() -> None:
+            for item, row in await self._ours(claimed):
+                row.leave()
+                self._tables.on_change.given_up(item)
+
+        await self._link.call("release", effect)
+
+    async def record_ended(self, ended: Sequence[Ended]) -> int:
+        """Three statements, as in PostgreSQL: plain ends, those that move their schedule, and what was withdrawn."""
+        plain = [item for item in ended if not _moves_schedule(item)]
+        moving = [item for item in ended if _moves_schedule(item)]
+        ours: set[tuple[UUID, int]] = set()
+        for batch in (plain, moving):
+            if batch:
+                ours |= await self._link.call("record_ended", lambda batch=batch: self._record_ended(batch))
+        withdrawn = [item for item in ended if item.status == Status.COMPLETED and _lease_of(item) not in ours]
+        if withdrawn:
+            await self._link.call("record_withdrawn", lambda: self._record_withdrawn(withdrawn))
+        return len(ours)
+
+    async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
+        """By the rows' places; what is not found there, and a batch with an id that ended before, goes the other way."""
+        apart = [item for delivery in deliveries for item in _ended_apart(delivery)]
+
+        async def effect() -> set[UUID]:
+            await self._tables.unheld(_key(item.claimed) for item in apart)
+            found = [item for item in apart if self._is_in_place(item.claimed)]
+            if any(item.claimed.id in self._tables.ledger for item in found):
+                return set()
+            return {id_ for id_, _ in self._end(found)}
+
+        recorded = await self._link.call("record_delivered", effect)
+        left = [item for item in apart if item.claimed.id not in recorded]
+        return len(recorded) + (await self.record_ended(left) if left else 0)
+
+    async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
+        async def effect() -> int:
+            by_id = {item.claimed.id: item for item in postponed}
+            ours = await self._ours([item.claimed for item in postponed])
+            for item, row in ours:
+                self._postpone(row, by_id[row.id])
+                self._tables.on_change.given_up(item)
+            return len(ours)
+
+        return await self._link.call("record_postponed", effect)
+
+    async def _claim(self, limit: int, ahead: timedelta, from_tag: datetime) -> Sequence[Claimed]:
+        """Claim by a snapshot of the schedules, and of which rows there are; each row as it is when it is locked."""
+        now = self._tables.now()
+        schedules = dict(self._tables.schedules)
+        visible = sorted(self._tables.queue.values(), key=lambda row: row.start_tag)
+        await self._link.between()
+        chosen: list[QueuedRow] = []
+        for row in visible:
+            is_wanted = from_tag <= row.start_tag <= now + ahead and self._is_free(row, now)
+            if is_wanted and row.id in self._tables.queue and not self._tables.is_held(row.key):
+                chosen.append(row)
+            if len(chosen) == limit:
+                break
+        for row in chosen:
+            row.lease_until = now + self._lease_length
+            row.lease_token += 1
+            row.version += 1
+            row.leased_by = self._number
+        claimed = [self._claimed(row, schedules) for row in sorted(chosen, key=lambda row: row.start_tag)]
+        for item in claimed:
+            self._tables.on_change.claimed(self._number, item, now + self._lease_length)
+        return claimed
+
+    def _is_free(self, row: QueuedRow, now: datetime) -> bool:
+        return row.lease_until < now
+
+    def _is_in_place(self, claimed: Claimed) -> bool:
+        row = self._tables.queue.get(claimed.id)
+        return row is not None and row.place == claimed.place and self._is_ours(claimed)
+
+    def _is_renewable(self, row: QueuedRow) -> bool:
+        return row.lease_until > self._tables.now()
+
+    def _claimed(self, row: QueuedRow, schedules: dict[ScheduleKey, StoredSchedule]) -> Claimed:
+        stored = schedules.get(row.key)
+        schedule = None if stored is None else stored.schedule
+        return Claimed(
+            row.tenant_id,
+            row.schedule_id,
+            row.id,
+            row.kind,
+            row.revision,
+            row.scheduled_for,
+            row.due_at,
+            row.start_tag,
+            row.lease_token,
+            row.attempt_count,
+            row.was_tried,
+            row.is_last,
+            row.place,
+            None if schedule is None else schedule.revision,
+            None if schedule is None else schedule.state,
+            None if stored is None else stored.definition_text,
+        )
+
+    async def _ours(self, claimed: Sequence[Claimed]) -> list[tuple[Claimed, QueuedRow]]:
+        """Return the rows whose token is the one they were claimed with, once no change holds any of them."""
+        await self._tables.unheld(_key(item) for item in claimed)
+        return [(item, self._tables.queue[item.id]) for item in claimed if self._is_ours(item)]
+
+    def _is_ours(self, claimed: Claimed) -> bool:
+        row = self._tables.queue.get(claimed.id)
+        return row is not None and row.lease_token == claimed.lease_token
+
+    async def _record_ended(self, ended: Sequence[Ended]) -> set[tuple[UUID, int]]:
+        await self._tables.unheld(_key(item.claimed) for item in ended)
+        return self._end([item for item in ended if self._is_ours(item.claimed)])
+
+    def _end(self, ended: Sequence[Ended]) -> set[tuple[UUID, int]]:
+        ours = list({item.claimed.id: item for item in ended}.values())
+        for item in ours:
+            row = self._tables.queue.pop(item.claimed.id)
+            self._tables.end(_ledger_row(row, item))
+            self._tables.on_change.ended(item.claimed)
+        self._move_schedules(ours)
+        return {_lease_of(item) for item in ours}
+
+    def _move_schedules(self, ended: Sequence[Ended]) -> None:
+        for item in ended:
+            if item.disables:
+                disable(self._tables, _key(item.claimed), item.error or "disabled by its target")
+        for item in ended:
+            if item.claimed.is_last:
+                complete(self._tables, _key(item.claimed), item.claimed.revision)
+        for item in ended:
+            if item.next_due_at is not None and not item.claimed.is_last:
+                self._chain(_key(item.claimed), item.next_due_at)
+
+    def _chain(self, key: ScheduleKey, next_due_at: datetime) -> None:
+        stored, cursor = self._tables.schedules.get(key), self._tables.cursors.get(key)
+        if stored is None or cursor is None or stored.schedule.state != ScheduleState.ACTIVE:
+            return
+        if cursor.next_fire_at is None:
+            self._tables.cursors[key] = replace(cursor, next_fire_at=next_due_at)
+
+    async def _record_withdrawn(self, ended: Sequence[Ended]) -> None:
+        for item in ended:
+            if item.claimed.id not in self._tables.queue:
+                self._tables.end(_ledger_row(item.claimed, item))
+
+    def _postpone(self, row: QueuedRow, item: Postponed) -> None:
+        row.leave()
+        row.start_tag = item.retry_at
+        row.attempt_count = item.attempt_count
+        row.first_fired_at = row.first_fired_at or item.fired_at
+        if item.counts:
+            self._tables.attempts.setdefault((row.id, item.attempt_count), item.error)
+
+
+def _ledger_row(row: QueuedRow | Claimed, item: Ended) -> LedgerRow:
+    return LedgerRow(
+        row.tenant_id,
+        row.id,
+        row.schedule_id,
+        row.kind,
+        row.revision,
+        row.scheduled_for,
+        row.due_at,
+        item.status,
+        item.reason,
+        item.attempt_count,
+        item.fired_at,
+        item.ended_at,
+    )
+
+
+def _ended_apart(delivery: DeliveredTogether) -> list[Ended]:
+    return [
+        Ended(claimed, Status.COMPLETED, None, 1, delivery.fired_at, delivery.ended_at, delivery.duration_ms, kind)
+        for claimed, kind in zip(delivery.claimed, delivery.target_kinds, strict=True)
+    ]
+
+
+def _key(claimed: Claimed) -> ScheduleKey:
+    return ScheduleKey(claimed.tenant_id, claimed.schedule_id)
+
+
+def _lease_of(item: Ended) -> tuple[UUID, int]:
+    return item.claimed.id, item.claimed.lease_token
+
+
+def _moves_schedule(item: Ended) -> bool:
+    return item.claimed.is_last or item.disables or item.next_due_at is not None
