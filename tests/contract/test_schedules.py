@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from scheduler_domain.application.ports.due_queue import Ended
 from scheduler_domain.application.ports.schedules import Changed, HeldSchedule
 from scheduler_domain.domain.errors import Conflict, KeyTaken
 from scheduler_domain.domain.planning import Plan
@@ -81,6 +82,18 @@ async def test_a_hold_shows_the_queue_and_the_stores_clock(store: Store) -> None
         others = [row for row in held.queued if row.id != claimed.id]
         assert [row.lease_until < held.now for row in others] == [True]
         assert abs(held.now - datetime.now(UTC)) < timedelta(seconds=1)
+
+
+async def test_a_hold_tells_what_of_the_plan_was_attempted_lately_newest_first(store: Store) -> None:
+    instants = [a_moment_ago() - timedelta(minutes=minutes) for minutes in range(4)]
+    new = accepted(*instants, skipped_at=[instants[0] - timedelta(seconds=1)])
+    await store.schedules.add(new, None)
+    claimed = await store.queue(1).claim(9, AHEAD, None)
+    now = datetime.now(UTC)
+    await store.queue(1).record_ended([Ended(item, "COMPLETED", None, 1, now, now, 3, "EVENT") for item in claimed])
+    async with store.schedules.held(TENANT, new.schedule.id) as held:
+        found = await held.fired_since(instants[2], 2)
+    assert list(found) == [id_at(new.schedule.id, at) for at in instants[:2]]
 
 
 async def test_two_holders_of_one_schedule_take_turns(store: Store) -> None:

@@ -62,7 +62,7 @@ class MemoryDueQueue:
         return len(ours)
 
     async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
-        """By the rows' places; what is not found there, and a batch with an id that ended before, goes the other way."""
+        """By the rows' places; what is not found there, or a batch with an id that ended, goes the other way."""
         apart = [item for delivery in deliveries for item in _ended_apart(delivery)]
 
         async def effect() -> set[UUID]:

@@ -1,6 +1,6 @@
 """Schedules in memory: what the use cases that write ask of application/ports/schedules.py and ports/occurrences.py."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +11,7 @@ from scheduler_domain.application.ports.answers import RememberedAnswer
 from scheduler_domain.application.ports.dispatchers import Revocation as ToObey
 from scheduler_domain.application.ports.schedules import Accepted, Changed, Revocation
 from scheduler_domain.domain.errors import Conflict, KeyTaken
+from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.schedule import Schedule
 from scheduler_domain.domain.withdrawal import Withdrawal
 from tests.simulation.link import DIRECT, Link
@@ -18,6 +19,7 @@ from tests.simulation.memory.cursors import queued_row, skipped_row
 from tests.simulation.memory.tables import LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
 
 _TOKENS_PER_REVISION = 1 << 10
+_FIRED = frozenset({Status.COMPLETED, Status.FAILED})
 
 
 class MemorySchedules:
@@ -117,9 +119,17 @@ class _Held:
         self.resume_at = stored.resume_at
         self.in_force_since = stored.in_force_since
         self.queued = [row.as_seen_by_a_change() for row in tables.queued_of(key)]
-        ended = [row for row in tables.ledger.values() if _is_planned_of(row, key)]
-        newest = max(ended, key=lambda row: row.scheduled_for, default=None)
+        self._ended = [row for row in tables.ledger.values() if _is_planned_of(row, key)]
+        newest = max(self._ended, key=lambda row: row.scheduled_for, default=None)
         self.last_ended_at = None if newest is None else newest.ended_at
+
+    async def fired_since(self, from_: datetime, limit: int) -> Sequence[UUID]:
+        async def effect() -> Sequence[UUID]:
+            fired = [row for row in self._ended if row.status in _FIRED and row.scheduled_for >= from_]
+            newest_first = sorted(fired, key=lambda row: row.scheduled_for, reverse=True)
+            return [row.id for row in newest_first[:limit]]
+
+        return await self._link.call("fired_lately", effect)
 
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
         assert remembered is None
@@ -177,9 +187,7 @@ class _Held:
             resume_at=changed.resume_at,
             in_force_since=changed.in_force_since,
         )
-        tables.cursors[self._key] = replace(
-            plan.after, revision=schedule.revision, repeats_until=changed.repeats_until
-        )
+        tables.cursors[self._key] = replace(plan.after, revision=schedule.revision, repeats_until=changed.repeats_until)
         for item in plan.due:
             if item.id not in tables.ledger:
                 row = queued_row(item, lease_token=schedule.revision * _TOKENS_PER_REVISION)
