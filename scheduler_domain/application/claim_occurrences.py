@@ -22,14 +22,13 @@ from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
-from scheduler_domain.domain.payload import BodySource, body_pieces
+from scheduler_domain.domain.payload import BodySource, body_pieces, is_fixed
 from scheduler_domain.domain.schedule import ScheduleState
 from scheduler_domain.domain.target import EventTarget, HttpTarget, QueueTarget, Target, target_kind
 from scheduler_domain.domain.trace import traceparent
 
 CLAIM_AHEAD = timedelta(seconds=4)
 _SLICE = 100  # encoding shares the loop with firing
-_NO_PAYLOAD = b"null"
 _decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
 
 
@@ -92,7 +91,7 @@ class ClaimOccurrences:
     def _hold(
         self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float, withdrawn_for: str | None
     ) -> HeldOccurrence:
-        delivery = _delivery(claimed, terms)
+        delivery = _delivery(claimed, terms, is_recorded=self._tracer.listens)
         lane = lane_of(terms.target)
         broker = self._brokers.get(lane)
         return HeldOccurrence(
@@ -151,19 +150,8 @@ def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: str | None
     )
 
 
-def _delivery(claimed: Claimed, terms: DeliveryTerms) -> Delivery:
+def _delivery(claimed: Claimed, terms: DeliveryTerms, *, is_recorded: bool) -> Delivery:
     attempt = claimed.attempt_count + 1
-    source = BodySource(
-        claimed.tenant_id,
-        claimed.schedule_id,
-        terms.name,
-        terms.key,
-        terms.tz,
-        claimed.id,
-        claimed.scheduled_for,
-        attempt,
-    )
-    payload = bytes(terms.payload)
     return Delivery(
         tenant_id=claimed.tenant_id,
         schedule_id=claimed.schedule_id,
@@ -174,9 +162,26 @@ def _delivery(claimed: Claimed, terms: DeliveryTerms) -> Delivery:
         target=terms.target,
         scheduled_for=claimed.scheduled_for,
         attempt=attempt,
-        body_pieces=body_pieces(None if payload == _NO_PAYLOAD else payload, source),
-        traceparent=traceparent(claimed.id, attempt),
-        timeout=timedelta(seconds=terms.timeout_sec),
+        body_pieces=_body(claimed, terms, attempt),
+        traceparent=traceparent(claimed.id, attempt, is_recorded=is_recorded),
+        timeout_sec=terms.timeout_sec,
         may_be_known=claimed.was_tried or claimed.lease_token > 1,
         expects_callback=terms.completion == "CALLBACK",
     )
+
+
+def _body(claimed: Claimed, terms: DeliveryTerms, attempt: int) -> tuple[bytes, ...]:
+    payload = bytes(terms.payload)
+    if is_fixed(payload):
+        return (payload,)
+    source = BodySource(
+        claimed.tenant_id,
+        claimed.schedule_id,
+        terms.name,
+        terms.key,
+        terms.tz,
+        claimed.id,
+        claimed.scheduled_for,
+        attempt,
+    )
+    return body_pieces(payload, source)

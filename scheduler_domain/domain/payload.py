@@ -32,6 +32,7 @@ PLACE_NAMES = frozenset(
 FIRED_AT_LENGTH = len("2026-11-22T09:00:00.000000Z")
 _PLACE = re.compile(r"\$(?:\$|\{([^{}\"\\]*)\}|)")
 _FIRED_AT_MARK = "\x00"
+_NO_PAYLOAD = b"null"
 
 
 class BodySource(msgspec.Struct, frozen=True, gc=False):
@@ -56,11 +57,16 @@ def unknown_places(text: str, known: frozenset[str] = PLACE_NAMES) -> list[str]:
     return [match[1] for match in _PLACE.finditer(text) if match[1] is not None and match[1] not in known]
 
 
-def body_pieces(payload: bytes | None, source: BodySource) -> tuple[bytes, ...]:
-    """Return the body around each mention of the firing instant; `payload` is JSON text, or None for the envelope."""
-    if payload is None:
+def is_fixed(payload: bytes) -> bool:
+    """True of a payload (JSON text) that is the body of every occurrence as it stands: most are."""
+    return b"$" not in payload and payload != _NO_PAYLOAD
+
+
+def body_pieces(payload: bytes, source: BodySource) -> tuple[bytes, ...]:
+    """Return the body around each mention of the firing instant; `payload` is JSON text, null for the envelope."""
+    if payload == _NO_PAYLOAD:
         return _envelope_pieces(source)
-    if b"$" not in payload:
+    if is_fixed(payload):
         return (payload,)
     filled = fill(payload.decode(), source, _json_escaped)
     return tuple(piece.encode() for piece in filled.split(_FIRED_AT_MARK))

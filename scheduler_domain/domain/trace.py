@@ -23,13 +23,13 @@ def span_id(occurrence_id: UUID, attempt: int) -> str:
     return f"{occurrence_id.hex[16:30]}{attempt & 0xFF:02x}"
 
 
-def traceparent(occurrence_id: UUID, attempt: int) -> str:
+def traceparent(occurrence_id: UUID, attempt: int, *, is_recorded: bool) -> str:
     """Return the W3C Trace Context header (level 1, §3.2) that a target receives with an attempt.
 
-    Flagged as sampled: a receiver whose sampler follows its caller would otherwise never record a delivery.
+    `is_recorded` says whether a span of the attempt is kept, and is the header's sampled flag (decision 0011).
 
-    >>> traceparent(UUID("019e5a00-0000-8000-8000-00000000abcd"), 2)
+    >>> traceparent(UUID("019e5a00-0000-8000-8000-00000000abcd"), 2, is_recorded=True)
     '00-019e5a0000008000800000000000abcd-800000000000ab02-01'
     """
     digits = occurrence_id.hex
-    return f"00-{digits}-{digits[16:30]}{attempt & 0xFF:02x}-01"
+    return f"00-{digits}-{digits[16:30]}{attempt & 0xFF:02x}-{'01' if is_recorded else '00'}"

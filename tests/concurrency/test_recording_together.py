@@ -75,7 +75,7 @@ async def test_a_lost_lease_is_not_recorded_though_its_place_may_be_right(
     connection: asyncpg.Connection, queue: PostgresDueQueue, claimed: Sequence[Claimed]
 ) -> None:
     await connection.execute("UPDATE scheduler.due_queue SET lease_token = 2 WHERE id = $1", claimed[0].id)
-    place = await connection.fetchval("SELECT ctid FROM scheduler.due_queue WHERE id = $1", claimed[0].id)
+    place = await connection.fetchval("SELECT ctid::text FROM scheduler.due_queue WHERE id = $1", claimed[0].id)
     claimed[0].place = place
     assert await queue.record_delivered([together(claimed)]) == 3
     assert claimed[0].id not in await ledger(connection)

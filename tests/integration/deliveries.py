@@ -1,6 +1,6 @@
 """Deliveries as the claim hands them to a sender, for the tests of the senders."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from scheduler_domain.application.ports.delivery import Delivery
@@ -43,9 +43,9 @@ def delivery(
         target=target or EventTarget(event_topic="reports.daily"),
         scheduled_for=NINE,
         attempt=2,
-        body_pieces=body_pieces(payload, source),
-        traceparent=traceparent(occurrence, 2),
-        timeout=timedelta(seconds=timeout),
+        body_pieces=body_pieces(b"null" if payload is None else payload, source),
+        traceparent=traceparent(occurrence, 2, is_recorded=False),
+        timeout_sec=timeout,
         may_be_known=False,
     )
 

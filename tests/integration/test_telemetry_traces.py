@@ -83,7 +83,7 @@ async def test_an_attempt_is_found_by_the_ids_that_its_target_received(collector
     await closed(tracer)
     first, second = collector.spans
     for number, span in ((1, first), (2, second)):
-        assert f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01" == traceparent(OCCURRENCE, number)
+        assert f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01" == traceparent(OCCURRENCE, number, is_recorded=True)
         assert span.parent_span_id == b""
     assert first.trace_id.hex() == OCCURRENCE.hex
     assert first.status.message == "no answer within 15 s"

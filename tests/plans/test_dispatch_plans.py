@@ -88,9 +88,11 @@ async def test_recording_finds_each_row_by_its_key(pool: asyncpg.Pool, leases: t
 async def test_what_was_delivered_is_found_by_its_place(
     pool: asyncpg.Pool, connection: asyncpg.Connection, leases: tuple[list[Any], ...]
 ) -> None:
-    rows = await connection.fetch("SELECT ctid, id, lease_token FROM scheduler.due_queue LIMIT $1", ROWS)
-    places = ([row[number] for row in rows] for number in range(3))
-    nodes = await plan_of(pool, "record_delivered", *places, [1] * len(rows), [NOW], [NOW], [3])
+    columns = await connection.fetchrow(
+        "SELECT array_agg(ctid)::text, array_agg(id)::text, array_agg(lease_token)::text, array_agg(1)::text"
+        " FROM scheduler.due_queue"
+    )
+    nodes = await plan_of(pool, "record_delivered", *columns, [NOW], [NOW], [3])
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == set()
     assert [node["Actual Rows"] for node in nodes if node["Node Type"] == "Tid Scan"] == [1]

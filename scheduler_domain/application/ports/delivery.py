@@ -1,7 +1,7 @@
 """Delivering: a claimed occurrence on its way out, and who takes it there."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -29,7 +29,7 @@ class Delivery(Struct, frozen=True, gc=False):
     attempt: int
     body_pieces: tuple[bytes, ...]
     traceparent: str
-    timeout: timedelta
+    timeout_sec: int
     may_be_known: bool
     expects_callback: bool = False
     """Whether a 202 means that the receiver calls back; it is given the right to then."""

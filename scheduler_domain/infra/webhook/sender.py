@@ -10,7 +10,7 @@ breaks off or never ends changes nothing.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import aiohttp
 
@@ -65,7 +65,7 @@ class WebhookSender:
         answer = _Answer()
         problem = await self._attempt(delivery, request, answer)
         if answer.status == ACCEPTED and delivery.expects_callback:
-            return Accepted(answer.status, delivery.timeout)
+            return Accepted(answer.status, timedelta(seconds=delivery.timeout_sec))
         if answer.status:
             fired = datetime.fromisoformat(fired_at.decode())
             return outcome_of(answer.status, answer.headers, answer.body, target.http.success_status, fired)
@@ -73,7 +73,7 @@ class WebhookSender:
 
     async def _attempt(self, delivery: Delivery, request: WebhookRequest, answer: "_Answer") -> Outcome:
         """Fill in the answer as it arrives; return what to say where none does."""
-        seconds = min(delivery.timeout.total_seconds(), LONGEST_ATTEMPT_SECONDS)
+        seconds = min(delivery.timeout_sec, LONGEST_ATTEMPT_SECONDS)
         try:
             async with asyncio.timeout(seconds), self._pools.session(delivery.tenant_id) as session:
                 response = await session.request(

@@ -54,7 +54,7 @@ class Queue:
     async def claim(self, *_: object) -> Sequence[Claimed]:
         raise NotImplementedError
 
-    async def renew(self, _: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
+    async def renew(self, _: Sequence[Claimed]) -> Mapping[UUID, str]:
         raise NotImplementedError
 
     async def release(self, _: Sequence[Claimed]) -> None:
@@ -112,7 +112,7 @@ def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
 def held(lease_token: int, message: str) -> HeldOccurrence:
     claimed = Claimed(
         *("acme", UUID(int=1), OCCURRENCE, "SCHEDULED", 1, DUE, DUE, DUE, lease_token, 0, False, False),
-        *((0, 1), 1, "ACTIVE", None),
+        *("(0,1)", 1, "ACTIVE", None),
     )
     return HeldOccurrence(claimed, message, "NATS", "EVENT", Retry(), None, fire_at=0.0, lease_ends=FOR_LONG)
 

@@ -27,7 +27,7 @@ def held(tenant_id: str, origin: str = "https://a.example", number: int = 0) -> 
         0,
         False,
         False,
-        (0, 1),
+        "(0,1)",
         1,
         "ACTIVE",
         None,

@@ -26,7 +26,7 @@ def held(
     requested_at, earlier_attempt_count = replayed or (None, 0)
     claimed = Claimed(
         *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE, DUE, DUE, 1, attempt_count, attempt_count > 0),
-        *(False, (0, 1), 1, "ACTIVE", None, requested_at, earlier_attempt_count),
+        *(False, "(0,1)", 1, "ACTIVE", None, requested_at, earlier_attempt_count),
     )
     delay_sec = chain_delay_sec(claimed, DeliveryTerms("n", trigger, EventTarget("t")))
     return HeldOccurrence(claimed, None, "NATS", "EVENT", retry, delay_sec, 0.0, 0.0)

@@ -32,7 +32,7 @@ def source(name: str = "Daily") -> BodySource:
 
 
 def body(payload: object, name: str = "Daily") -> object:
-    text = None if payload is None else json.dumps(payload).encode()
+    text = json.dumps(payload).encode()
     return json.loads(FIRED_AT.join(body_pieces(text, source(name))))
 
 

@@ -16,7 +16,7 @@ WITH claimed AS (
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED))
   RETURNING tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
-            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, ctid AS place, requested_at,
+            attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, ctid::text AS place, requested_at,
             earlier_attempt_count
 )
 SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision, claimed.scheduled_for,

@@ -5,7 +5,7 @@
 -- What is the same for all that were sent together comes once: $4 says which of $5, $6 and $7 is a row's own.
 WITH ended AS (
   DELETE FROM due_queue AS q
-  USING unnest($1::tid[], $2::uuid[], $3::integer[], $4::smallint[]) AS o (place, id, lease_token, sent)
+  USING unnest($1::text::tid[], $2::text::uuid[], $3::text::integer[], $4::text::smallint[]) AS o (place, id, lease_token, sent)
   WHERE q.ctid = o.place AND q.id = o.id AND q.lease_token = o.lease_token
   RETURNING q.tenant_id, q.schedule_id, q.id, q.kind, q.revision, q.scheduled_for, q.due_at,
             ($5::timestamptz[])[o.sent] AS fired_at, ($6::timestamptz[])[o.sent] AS ended_at,
@@ -18,4 +18,4 @@ WITH ended AS (
   FROM ended
 )
 -- Nothing to tell where all were found, as nearly always.
-SELECT count(*) AS count, CASE WHEN count(*) < cardinality($1) THEN array_agg(id) END AS ids FROM ended
+SELECT count(*) AS count, CASE WHEN count(*) < cardinality($1::text::tid[]) THEN array_agg(id) END AS ids FROM ended

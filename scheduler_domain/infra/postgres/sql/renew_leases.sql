@@ -6,4 +6,4 @@ SET lease_until = now() + $5::interval
 FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::integer[]) AS o (tenant_id, schedule_id, id, lease_token)
 WHERE q.tenant_id = o.tenant_id AND q.schedule_id = o.schedule_id AND q.id = o.id AND q.lease_token = o.lease_token
   AND q.lease_until > now()
-RETURNING q.id, q.ctid
+RETURNING q.id, q.ctid::text
