@@ -19,6 +19,7 @@ from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatchers import PostgresDispatchers
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
+from scheduler_domain.infra.postgres.lines import PostgresLines
 from scheduler_domain.infra.postgres.occurrences import PostgresOccurrences
 from scheduler_domain.infra.postgres.pool import TenantPool
 from scheduler_domain.infra.postgres.schedules import PostgresSchedules
@@ -26,6 +27,7 @@ from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from tests.simulation.memory.cursors import MemoryCursors, MemoryZoneMoves
 from tests.simulation.memory.dispatchers import Lock, MemoryDispatchers, MemoryLeadership
 from tests.simulation.memory.due_queue import MemoryDueQueue
+from tests.simulation.memory.lines import MemoryLines
 from tests.simulation.memory.schedules import MemorySchedules
 from tests.simulation.memory.tables import ScheduleKey, Tables
 
@@ -60,6 +62,7 @@ class Store(Protocol):
     def dispatchers(self, clock: DatabaseClock) -> Any: ...
     def leadership(self) -> Any: ...
     def zone_moves(self) -> Any: ...
+    def lines(self) -> Any: ...
 
     async def queued(self) -> Mapping[UUID, Queued]: ...
     async def ledger(self) -> Mapping[UUID, Ending]: ...
@@ -89,6 +92,9 @@ class PostgresStore:
 
     def zone_moves(self) -> PostgresZoneMoves:
         return PostgresZoneMoves(self._pool, DatabaseClock())
+
+    def lines(self) -> PostgresLines:
+        return PostgresLines(self._pool)
 
     async def queued(self) -> Mapping[UUID, Queued]:
         rows = await self._connection.fetch(
@@ -142,6 +148,9 @@ class MemoryStore:
 
     def zone_moves(self) -> MemoryZoneMoves:
         return MemoryZoneMoves(self._tables)
+
+    def lines(self) -> MemoryLines:
+        return MemoryLines(self._tables)
 
     async def queued(self) -> Mapping[UUID, Queued]:
         now = datetime.now(UTC)

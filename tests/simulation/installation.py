@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from scheduler_domain.application.accept_schedule import AcceptSchedule
+from scheduler_domain.application.admit_occurrences import AdmitOccurrences
 from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
@@ -29,6 +30,7 @@ from tests.simulation.measurements import Unmeasured
 from tests.simulation.memory.cursors import MemoryCursors, MemoryZoneMoves
 from tests.simulation.memory.dispatchers import Lock, MemoryDispatchers, MemoryLeadership
 from tests.simulation.memory.due_queue import MemoryDueQueue
+from tests.simulation.memory.lines import MemoryLines
 from tests.simulation.memory.schedules import MemorySchedules
 from tests.simulation.memory.tables import ScheduleKey, Tables
 from tests.simulation.targets import Broker, Manners, Receiver, Targets
@@ -246,6 +248,7 @@ class DispatcherProcess(Process):
             claiming=claiming,
             broker_lanes=tuple(brokers),
             sends_in_flight=SENDS_IN_FLIGHT,
+            admit=AdmitOccurrences(MemoryLines(place.tables, self._wire()), deliver, outcomes, clock),
             listen=self._listen,
             keep_house=_nothing_to_keep,
             follow=follow,

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
-from scheduler_domain.application.held_occurrence import DeliveryTerms, HeldOccurrence, Stage
-from scheduler_domain.application.ports.due_queue import Claimed, Postponed
+from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
+from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain import lease
@@ -69,17 +69,21 @@ class _LedgerWithoutConflicts(Tables):
 class _TrustsLongerThanLeased(ClaimOccurrences):
     """Trusts a lease for its whole length and the margin on top, counted from the claim."""
 
-    def _hold(self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float) -> HeldOccurrence:
-        return super()._hold(claimed, terms, lease_ends + 2 * lease.MARGIN.total_seconds())
+    async def step(self, limit: int) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held, ended = await super().step(limit)
+        for item in held:
+            item.lease_ends += 2 * lease.MARGIN.total_seconds()
+        return held, ended
 
 
 class _FiresEarly(ClaimOccurrences):
     """Fires ten milliseconds before the instant, to make up for the way."""
 
-    def _hold(self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float) -> HeldOccurrence:
-        held = super()._hold(claimed, terms, lease_ends)
-        held.fire_at -= 0.01
-        return held
+    async def step(self, limit: int) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held, ended = await super().step(limit)
+        for item in held:
+            item.fire_at -= 0.01
+        return held, ended
 
 
 class _StartsWithoutLease(DeliverOccurrences):

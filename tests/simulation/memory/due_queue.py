@@ -96,7 +96,7 @@ class MemoryDueQueue:
         chosen: list[QueuedRow] = []
         for row in visible:
             is_wanted = from_tag <= row.start_tag <= now + ahead and self._is_free(row, now)
-            if is_wanted and row.id in self._tables.queue and not self._tables.is_held(row.key):
+            if is_wanted and self._tables.queue.get(row.id) is row and not self._tables.is_held(row.key):
                 chosen.append(row)
             if len(chosen) == limit:
                 break
