@@ -77,6 +77,16 @@ async def test_no_more_than_agreed_are_open_and_those_who_wait_are_served_in_ord
     assert len(exchange.opened) == 2
 
 
+async def test_idle_ones_are_cut_together_and_leave_room_for_new_ones(exchange: Exchange) -> None:
+    shared = connections(exchange, size=2)
+    taken = [await shared.take(), await shared.take()]
+    shared.give_back(taken[0])
+    shared.cut_idle()
+    assert (taken[0].is_closed(), taken[1].is_closed()) == (True, False)
+    assert (shared.open_count, shared.idle_count) == (1, 0)
+    assert await shared.take() is exchange.opened[2]
+
+
 async def test_many_at_once_open_no_more_than_agreed_while_connecting(exchange: Exchange) -> None:
     shared = connections(exchange, size=3)
     exchange.connecting.clear()

@@ -10,6 +10,7 @@ did not answer in time is dropped, not reused.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -61,6 +62,7 @@ class TenantPool:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._answered_at = 0.0
 
     async def row(self, text: TenantStatement, tenant_id: str, *arguments: object) -> asyncpg.Record | None:
         async with self._connection() as connection:
@@ -96,12 +98,19 @@ class TenantPool:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             connection = await self._connections.take()
+            asked_at = time.monotonic()
             try:
                 yield connection
+                self._answered_at = time.monotonic()
             except asyncio.CancelledError:
                 connection.terminate()  # its answer may still come, and would be the next one's
                 raise
-            except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
+            except TimeoutError:
+                connection.terminate()
+                if self._answered_at < asked_at:  # nobody was answered meanwhile: the server is gone, not slow
+                    self._connections.cut_idle()
+                raise
+            except asyncpg.ReadOnlySQLTransactionError:
                 connection.terminate()
                 self._connections.cut_idle()  # who takes writes now is found by connecting anew
                 raise
