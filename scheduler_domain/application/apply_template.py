@@ -169,7 +169,7 @@ class ApplyTemplate:
                 return False
             draft = compiled.draw(key, given, now)
             try:
-                await self._change.edit(caller, existing.schedule_id, precondition, _becoming(draft), draft.origin)
+                await self._change.edit(caller, existing.schedule_id, precondition, becoming(draft), draft.origin)
             except NotFound:
                 continue
             return False
@@ -206,7 +206,7 @@ class ApplyTemplate:
         quiet = [
             RevisedInstance(
                 draft.origin,
-                found[key].schedule_id,
+                found[key],
                 draft.definition,
                 _cursor(tenant_id, found[key], draft, now),
                 draft.shape.rule_text,
@@ -243,7 +243,7 @@ def _says_nothing_new(existing: FoundInstance, compiled: CompiledTemplate, given
     return existing.version == compiled.stored.version and existing.parameters == canonical(given)
 
 
-def _becoming(draft: Draft) -> Edit:
+def becoming(draft: Draft) -> Edit:
     """Become the draft; but a pause, which is an operator's, stays."""
     wanted = draft.definition
 

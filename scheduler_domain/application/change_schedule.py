@@ -66,16 +66,18 @@ class ChangeSchedule:
         precondition: Precondition,
         edit: Edit,
         origin: InstanceOrigin | None = None,
+        was: InstanceOrigin | None = None,
     ) -> Schedule:
         """Return the edited schedule, or the one that is, where the edit changes nothing.
 
         `origin` is what the edit comes from where the schedule is an instance of a template; it is remembered with it.
+        With `was` nothing is changed unless that is what the instance still comes from.
         Raises InvalidField with every problem found, and KeyTaken.
         """
         async with self._schedules.held(caller.tenant_id, schedule_id) as held:
             before = _found(held, precondition)
-            if origin is not None:
-                await before.remember_origin(origin)
+            if origin is not None and not await before.remember_origin(origin, was):
+                return before.schedule
             definition = edit(before.schedule.definition)
             if definition == before.schedule.definition:
                 return before.schedule

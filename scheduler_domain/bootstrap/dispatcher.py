@@ -13,15 +13,25 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from scheduler_domain.application.admit_occurrences import AdmitOccurrences
+from scheduler_domain.application.apply_template import ApplyTemplate
+from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
+from scheduler_domain.application.find_template import FindTemplate
 from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.application.plan_anew import Planner
+from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.leadership import Leadership
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.address_guard import AllowedNets
+from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.validation import TargetPolicy
+from scheduler_domain.infra.built_in_templates import built_in_templates
+from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
 from scheduler_domain.infra.nats.publisher import JetStreamPublisher
 from scheduler_domain.infra.postgres.callbacks import callback_key
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
@@ -33,6 +43,11 @@ from scheduler_domain.infra.postgres.housekeeping import Housekeeping
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.lines import PostgresLines
 from scheduler_domain.infra.postgres.notifications import listen
+from scheduler_domain.infra.postgres.pool import open_tenant_pool
+from scheduler_domain.infra.postgres.replanning import PostgresReplanTurns
+from scheduler_domain.infra.postgres.schedules import PostgresSchedules
+from scheduler_domain.infra.postgres.template_instances import PostgresTemplateInstances
+from scheduler_domain.infra.postgres.templates import PostgresTemplates
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
@@ -40,6 +55,7 @@ from scheduler_domain.settings import Settings
 
 _QUEUE_CONNECTIONS = 7  # a claim, an admission, two records, a renewal, a heartbeat, and one to spare for housekeeping
 _PLANNING_CONNECTIONS = 2
+_REPLANNING_CONNECTIONS = 2
 _HTTP_SLOTS = 256
 BEATS_AT_START = 3
 """Each sets the clock. A single one that took a second could set it half a second fast: all would fire early."""
@@ -62,6 +78,7 @@ class DispatcherParts:
     listen: Callable[[Callable[[], None], Callable[[], None]], Coroutine[None, None, None]]
     keep_house: Callable[[], Awaitable[None]]
     follow: FollowTzdata
+    replan: ReplanInstances
 
 
 @asynccontextmanager
@@ -123,7 +140,22 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             listen=lambda on_due, on_revoked: listen(postgres_url, on_due, on_revoked),
             keep_house=Housekeeping(planning_pool, clock, measurements, settings.dispatcher.ledger_retention).step,
             follow=follow,
+            replan=await _replan(stack, settings, planning_pool, clock),
         )
+
+
+async def _replan(
+    stack: AsyncExitStack, settings: Settings, planning_pool: asyncpg.Pool, clock: Clock
+) -> ReplanInstances:
+    """Compose what the API uses for one instance, as the API's role and one tenant at a time, for batches of them."""
+    pool = await stack.enter_async_context(open_tenant_pool(settings.required_postgres_url(), _REPLANNING_CONNECTIONS))
+    policy = TargetPolicy(settings.webhook.allow_http, AllowedNets.parse(settings.webhook.allow_nets))
+    lookahead = settings.dispatcher.lookahead
+    change = ChangeSchedule(PostgresSchedules(pool), policy, Planner(lookahead, StartTags()))
+    find = FindTemplate(PostgresTemplates(pool), built_in_templates(), policy, JsonSchemaJudge())
+    instances = PostgresTemplateInstances(pool)
+    apply = ApplyTemplate(find, instances, change, clock, lambda: os.urandom(10), lookahead)
+    return ReplanInstances(PostgresReplanTurns(planning_pool, pool), find, instances, apply, change, clock)
 
 
 async def _pool(stack: AsyncExitStack, postgres_url: str, size: int, *, hash_joins: bool = False) -> asyncpg.Pool:

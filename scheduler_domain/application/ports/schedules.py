@@ -102,8 +102,8 @@ class HeldSchedule(Protocol):
     async def fired_since(self, from_: datetime, limit: int) -> Sequence[UUID]:
         """Return the occurrences of its plan that ended after an attempt and were scheduled for then or later."""
 
-    async def remember_origin(self, origin: InstanceOrigin) -> None:
-        """Note what the schedule is made from by now; nothing happens where it is no instance of that template."""
+    async def remember_origin(self, origin: InstanceOrigin, was: InstanceOrigin | None) -> bool:
+        """Note what the schedule is made from by now; False where it is no instance of it, or not as it was."""
 
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
         """Store what changed, all or nothing, and return what dispatchers have to obey before it is true for all.

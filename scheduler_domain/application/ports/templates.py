@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -38,7 +38,7 @@ class RevisedInstance(Struct, frozen=True):
     """What the schedule of an instance is to become; `cursor` stands at its first instant."""
 
     origin: InstanceOrigin
-    schedule_id: UUID
+    was: FoundInstance
     definition: ScheduleDefinition
     cursor: Cursor
     rule_text: str
@@ -107,45 +107,36 @@ class TemplateInstances(Protocol):
         quiet: tuple[datetime, datetime],
     ) -> set[str]:
         """Change those of which nothing is under way, none was due since the one instant, and none will be before the
-        other; return their keys."""
+        other, and that are what they were; return their keys."""
+
+    async def walk(self, tenant_id: str, template: str, after: str, limit: int) -> Mapping[str, FoundInstance]:
+        """Return the next instances after a key, in the order of their keys; the empty key begins."""
 
     async def by_key(self, tenant_id: str, template: str, key: str) -> TemplateInstance | None: ...
 
     async def wanted(self, tenant_id: str, template: str, wanted: InstancesWanted) -> InstancesPage: ...
 
 
-class Replanned(Struct, frozen=True):
-    """How a batch of instances came to the newest version; `problems` by key of those that could not."""
+class ReplanTurn(Struct, frozen=True):
+    """A template whose instances are behind, for this process to see to; `after` is the key that its walk reached."""
 
+    tenant_id: str
+    template: str
+    after: str
+
+
+class Replanned(Struct, frozen=True):
+    """How a batch came to a version. `reached` is None where the walk has ended; `problems` are by key."""
+
+    version: int
     reached: str | None
-    """The last key of the batch, None where the walk has ended."""
     done_count: int
     problems: Mapping[str, str]
 
 
-class Behind(Struct, frozen=True):
-    """An instance that is of an older version than its template."""
-
-    key: str
-    schedule_id: UUID
-    parameters: str
-
-
-class ReplanTurn(Protocol):
-    """One template that changed, this process's to bring its instances on; nobody else does meanwhile."""
-
-    @property
-    def tenant_id(self) -> str: ...
-    @property
-    def stored(self) -> StoredTemplate: ...
-    @property
-    def behind(self) -> Sequence[Behind]:
-        """The next instances in the order of their keys; empty where the walk has come to its end."""
-
-    async def record(self, replanned: Replanned) -> None:
-        """Keep how far the walk has come, unless the template has changed again since."""
-
-
 class ReplanTurns(Protocol):
-    def turn(self, limit: int, now: datetime) -> AbstractAsyncContextManager[ReplanTurn | None]:
+    async def take(self, length: timedelta) -> ReplanTurn | None:
         """Take the template that has waited longest; None where no instances are behind, or others are at it."""
+
+    async def record(self, turn: ReplanTurn, replanned: Replanned) -> None:
+        """Keep how far the walk has come, unless it is another one since, and give the turn back."""

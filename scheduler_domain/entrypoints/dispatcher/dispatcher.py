@@ -22,6 +22,7 @@ PLAN_POLL = 1.0
 HEARTBEAT = 1.0
 HOUSEKEEPING = 5.0
 FOLLOW, FOLLOW_ON = 5.0, 0.1
+REPLAN, REPLAN_ON = 2.0, 0.02
 RECORDERS = 2
 GATHER = 0.004
 HELD_BACK_MOST = 20_000
@@ -84,6 +85,7 @@ class Dispatcher:
             ),
             keep_stepping("housekeeping", self._housekeeping_step, self._never, stop),
             keep_stepping("tzdata", self._follow_step, self._never, stop),
+            keep_stepping("templates", self._replan_step, self._never, stop),
         ]
 
     async def _drain(self) -> None:
@@ -150,6 +152,9 @@ class Dispatcher:
     async def _housekeeping_step(self) -> float:
         await self._parts.keep_house()
         return HOUSEKEEPING
+
+    async def _replan_step(self) -> float:
+        return REPLAN_ON if await self._parts.replan.step() else REPLAN
 
     async def _follow_step(self) -> float:
         follow = self._parts.follow

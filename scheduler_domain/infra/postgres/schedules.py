@@ -133,15 +133,18 @@ class _Held:
         rows = await self._connection.fetch(statement("fired_lately"), self._tenant_id, self.schedule.id, from_, limit)
         return [row["id"] for row in rows]
 
-    async def remember_origin(self, origin: InstanceOrigin) -> None:
-        await self._connection.execute(
+    async def remember_origin(self, origin: InstanceOrigin, was: InstanceOrigin | None) -> bool:
+        key = await self._connection.fetchval(
             statement("remember_origin"),
             self._tenant_id,
             self.schedule.id,
             origin.template,
             origin.version,
             origin.parameters,
+            None if was is None else was.version,
+            None if was is None else was.parameters,
         )
+        return key is not None
 
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
         await self.remember(remembered)

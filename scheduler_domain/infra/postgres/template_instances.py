@@ -35,6 +35,7 @@ class PostgresTemplateInstances:
         self._find = tenant_statement("find_instances")
         self._accept = tenant_statement("accept_instances")
         self._read = tenant_statement("read_instances")
+        self._walk = tenant_statement("walk_instances")
         self._count = tenant_statement("count_instances")
 
     async def find(self, tenant_id: str, template: str, keys: Sequence[str]) -> dict[str, FoundInstance]:
@@ -66,7 +67,7 @@ class PostgresTemplateInstances:
         quiet: tuple[datetime, datetime],
     ) -> set[str]:
         async with self._pool.transaction(tenant_id) as connection:
-            ids = [item.schedule_id for item in instances]
+            ids = [item.was.schedule_id for item in instances]
             await connection.execute(statement("hold_instances"), tenant_id, ids)
             rows = await connection.fetch(
                 statement("revise_instances"),
@@ -77,8 +78,14 @@ class PostgresTemplateInstances:
                 *quiet,
                 *_revised_columns(instances),
                 now + LONGEST,
+                [item.was.version for item in instances],
+                [item.was.parameters for item in instances],
             )
         return {row["key"] for row in rows}
+
+    async def walk(self, tenant_id: str, template: str, after: str, limit: int) -> dict[str, FoundInstance]:
+        rows = await self._pool.rows(self._walk, tenant_id, template, after, limit)
+        return {key: FoundInstance(schedule_id, version, parameters) for key, schedule_id, version, parameters in rows}
 
     async def by_key(self, tenant_id: str, template: str, key: str) -> TemplateInstance | None:
         row = await self._pool.row(self._read, tenant_id, template, key, False, 1, 0)
@@ -115,7 +122,7 @@ def _new_columns(instances: Sequence[NewInstance]) -> tuple[list[object], ...]:
 def _revised_columns(instances: Sequence[RevisedInstance]) -> tuple[list[object], ...]:
     return (
         [item.origin.key for item in instances],
-        [item.schedule_id for item in instances],
+        [item.was.schedule_id for item in instances],
         [item.origin.parameters for item in instances],
         *_definition_columns([item.definition for item in instances]),
         [item.rule_text for item in instances],

@@ -1,16 +1,16 @@
 -- revise_instances: make held schedules what their instances say by now, those alone that nothing is under way of.
 -- Quiet means: active, nothing in the queue, nothing fired since $5 (a local day may last so long), and not due before
 -- $6, so that there is nothing to withdraw and nothing that could be fired twice. The keys of those come back; the others
--- are edited one by one, as by hand. `enabled` stays as it is stored, since only active schedules are quiet.
+-- are edited one by one, as by hand; and so are instances that somebody else has changed meanwhile. `enabled` stays as it is stored, since only active schedules are quiet.
 -- Until $19 the planner looks whether what a schedule names exists already (domain/repeats.py).
 -- LATERAL … LIMIT 1 keeps each look-up one by primary key. ctid is safe: the caller holds schedules and cursors, and
 -- whoever changes an instance's row holds its schedule.
 WITH wanted AS MATERIALIZED (
   SELECT i.*
   FROM unnest($7::text[], $8::uuid[], $9::json[], $10::text[], $11::jsonb[], $12::text[], $13::text[], $14::json[],
-              $15::json[], $16::timestamptz[], $17::bigint[], $18::text[])
+              $15::json[], $16::timestamptz[], $17::bigint[], $18::text[], $20::integer[], $21::text[])
          AS i (key, schedule_id, parameters, name, labels, trigger_type, target_kind, definition, rule,
-               next_fire_at, next_order_ms, tzdata)
+               next_fire_at, next_order_ms, tzdata, was_version, was_parameters)
 ), quiet AS MATERIALIZED (
   SELECT wanted.*, s.place AS schedule_place, s.revision + 1 AS revision, c.place AS cursor_place, i.place AS own_place
   FROM wanted
@@ -25,6 +25,7 @@ WITH wanted AS MATERIALIZED (
   CROSS JOIN LATERAL (
     SELECT i.ctid AS place FROM template_instance AS i
     WHERE i.tenant_id = $1::text AND i.template = $2::text AND i.key = wanted.key AND i.schedule_id = wanted.schedule_id
+      AND i.template_version = wanted.was_version AND i.parameters::text = wanted.was_parameters
     LIMIT 1) AS i
   WHERE wanted.next_fire_at >= $6::timestamptz
     AND (SELECT 1 FROM due_queue AS q
