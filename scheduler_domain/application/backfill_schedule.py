@@ -13,7 +13,13 @@ from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.schedules import Schedules
 from scheduler_domain.application.read_schedules import NO_SUCH_SCHEDULE
-from scheduler_domain.domain.backfill import MOST_INSTANTS, instants_between, to_backfill
+from scheduler_domain.domain.backfill import (
+    MOST_INSTANTS,
+    check_computable,
+    check_past_range,
+    instants_between,
+    to_backfill,
+)
 from scheduler_domain.domain.errors import Conflict, NotFound
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.roles import Caller
@@ -51,7 +57,9 @@ class BackfillSchedule:
                 raise NotFound(NO_SUCH_SCHEDULE)
             if held.schedule.state == ScheduleState.DISABLED:
                 raise Conflict(f"the schedule is disabled ({held.schedule.state_reason}); edit or resume it first")
-            instants = instants_between(held.cursor, from_, to, held.now, MOST_INSTANTS)
+            check_computable(held.cursor)
+            check_past_range(from_, to, held.now)
+            instants = instants_between(held.cursor, from_, to, MOST_INSTANTS, "/to")
             wanted = to_backfill(held.cursor, instants)
             waits = self._tags.waits(self._clock.now(), len(wanted))
             created = await held.backfill(wanted, waits)

@@ -10,6 +10,7 @@ from functools import cache
 from scheduler_domain.application.accept_schedule import AcceptSchedule
 from scheduler_domain.application.answer_once import AnswerOnce
 from scheduler_domain.application.apply_template import ApplyTemplate
+from scheduler_domain.application.audit_ledger import AuditLedger
 from scheduler_domain.application.backfill_schedule import BackfillSchedule
 from scheduler_domain.application.cancel_occurrence import CancelOccurrence
 from scheduler_domain.application.change_schedule import ChangeSchedule
@@ -40,6 +41,7 @@ from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
 from scheduler_domain.infra.postgres.answers import PostgresAnswers
 from scheduler_domain.infra.postgres.callbacks import PostgresCallbacks
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
+from scheduler_domain.infra.postgres.audits import PostgresAudits
 from scheduler_domain.infra.postgres.dead_letters import PostgresDeadLetters
 from scheduler_domain.infra.postgres.health import DispatchersAlive, MigrationsApplied, PostgresReachable
 from scheduler_domain.infra.postgres.occurrences import PostgresOccurrences
@@ -72,6 +74,7 @@ class ApiServices:
     complete: CompleteOccurrence
     read_schedules: ReadSchedules
     read_occurrences: ReadOccurrences
+    audit: AuditLedger
     preview_schedule: PreviewSchedule
     templates: DefineTemplates
     apply_template: ApplyTemplate
@@ -145,6 +148,7 @@ def _composed(settings: Settings, pool: TenantPool, clock: Clock, tracer: Tracer
         answer_once=AnswerOnce(PostgresAnswers(pool)),
         read_schedules=ReadSchedules(schedules),
         read_occurrences=ReadOccurrences(occurrences, schedules),
+        audit=AuditLedger(PostgresAudits(pool)),
         preview_schedule=PreviewSchedule(schedules, clock),
         templates=DefineTemplates(templates, find, judge, clock),
         apply_template=ApplyTemplate(

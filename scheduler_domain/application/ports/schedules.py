@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from scheduler_domain.application.ports.answers import RememberedAnswer
-from scheduler_domain.domain.backfill import Backfilling
+from scheduler_domain.domain.backfill import PastInstant
 from scheduler_domain.domain.planning import Cursor, Plan
 from scheduler_domain.domain.schedule import Schedule, ScheduleState
 from scheduler_domain.domain.target import TargetKind
@@ -121,7 +121,7 @@ class HeldSchedule(Protocol):
     async def revoke(self, row: QueuedOccurrence) -> Revocation:
         """Ask the dispatcher that holds this one occurrence to give it back."""
 
-    async def backfill(self, wanted: Sequence[Backfilling], waits: Sequence[timedelta]) -> int:
+    async def backfill(self, wanted: Sequence[PastInstant], waits: Sequence[timedelta]) -> int:
         """Queue those of the instants that did not run, each to be due after its wait; return how many."""
 
     async def remember(self, remembered: RememberedAnswer | None) -> None:

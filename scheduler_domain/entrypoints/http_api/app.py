@@ -41,6 +41,7 @@ ROUTES: Final = [
     actions.trigger_schedule,
     actions.backfill_schedule,
     actions.next_instants,
+    actions.audit_schedule,
     actions.preview_unsaved,
     templates.list_templates,
     templates.create_template,

@@ -17,7 +17,7 @@ from scheduler_domain.application.ports.schedules import (
     SchedulesPage,
     SchedulesWanted,
 )
-from scheduler_domain.domain.backfill import Backfilling
+from scheduler_domain.domain.backfill import PastInstant
 from scheduler_domain.domain.errors import KeyTaken
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition
@@ -180,7 +180,7 @@ class _Held:
         holders = [] if row.leased_by is None else [row.leased_by]
         return await self._revocation(holders, row.lease_until, row.id)
 
-    async def backfill(self, wanted: Sequence[Backfilling], waits: Sequence[timedelta]) -> int:
+    async def backfill(self, wanted: Sequence[PastInstant], waits: Sequence[timedelta]) -> int:
         created: int = await self._connection.fetchval(
             statement("backfill_occurrences"),
             self._tenant_id,

@@ -1,6 +1,7 @@
-"""Routes that act on a schedule or look ahead: pause, resume, trigger, backfill, next, preview."""
+"""Routes that act on a schedule or look ahead: pause, resume, trigger, backfill, next, audit, preview."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from litestar import Request, get, post
 from litestar.params import FromPath
@@ -24,11 +25,14 @@ from scheduler_domain.entrypoints.http_api.schedules.payloads import (
     PreviewRequest,
     ResumeRequest,
     TriggerRequest,
+    audit_json,
     backfilled_answer,
     preview_json,
     schedule_answer,
 )
 from scheduler_domain.entrypoints.http_api.services import services_of
+
+_AUDITED: Final = timedelta(days=1)
 
 
 @post("/schedules/{schedule_id:str}/pause", opt=told(descriptions.PAUSE), status_code=200)
@@ -87,6 +91,17 @@ async def next_instants(request: Request[Any, Any, Any], schedule_id: FromPath[s
     count = Query(request.scope, ("count",)).whole("count", 10, 1, LARGEST_COUNT)
     preview = services_of(request.scope).use.preview_schedule
     return json_answer(preview_json(await preview(caller_of(request.scope), id_in_path(schedule_id), count)))
+
+
+@get("/schedules/{schedule_id:str}/audit", opt=told(descriptions.AUDIT))
+async def audit_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
+    services = services_of(request.scope)
+    query = Query(request.scope, ("from", "to"))
+    to = query.instant("to") or services.clock.now()
+    from_ = query.instant("from") or to - _AUDITED
+    return json_answer(
+        audit_json(await services.use.audit(caller_of(request.scope), id_in_path(schedule_id), from_, to))
+    )
 
 
 @post("/schedules/preview", opt=told(descriptions.PREVIEW), status_code=200)

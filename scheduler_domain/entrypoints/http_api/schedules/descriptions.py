@@ -13,9 +13,11 @@ from scheduler_domain.entrypoints.http_api.parameters import (
     PAGING,
     SCHEDULE_ID,
     choice,
+    instant,
     whole,
 )
 from scheduler_domain.entrypoints.http_api.schedules.payloads import (
+    AuditAnswer,
     BackfillAnswer,
     BackfillRequest,
     PauseRequest,
@@ -214,6 +216,22 @@ BACKFILL: Final = Operation(
     examples={"A lost morning": {"from": "2026-11-20T06:00:00+01:00", "to": "2026-11-20T12:00:00+01:00"}},
     replies={202: Reply("What was made.", BackfillAnswer)},
     problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),
+)
+AUDIT: Final = Operation(
+    tag=_TAG,
+    summary="Did everything fire that should have?",
+    description="Recomputes what the rule names in [`from`, `to`) and compares it with the queue and the ledger, where"
+    " each expected instant has a row, whatever became of it. Only the rule as it stands can be recomputed: the audit"
+    " begins no earlier than the schedule's creation, its last edit of when it fires, its last resume without catch-up,"
+    " and the oldest month of the ledger, and ends no later than now or a pause. Up to 10,000 instants.",
+    role=Role.VIEWER,
+    parameters=(
+        SCHEDULE_ID,
+        instant("from", "The first instant that is looked at; a day before `to`, unless it is sent."),
+        instant("to", "The instant before which it ends; now, unless it is sent."),
+    ),
+    replies={200: Reply("What was found; nothing missing is what is promised.", AuditAnswer)},
+    problems=("not-found", "conflict", "invalid-field"),
 )
 NEXT: Final = Operation(
     tag=_TAG,

@@ -11,6 +11,8 @@ from scheduler_domain.application.backfill_schedule import Backfilled
 from scheduler_domain.application.ports.answers import Answer
 from scheduler_domain.application.ports.schedules import SchedulesPage
 from scheduler_domain.application.preview_trigger import LARGEST_COUNT, Preview
+from scheduler_domain.domain.audit import Audit
+from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.schedule import Dst, Exclude, Retry, Schedule, ScheduleDefinition, ScheduleState, Trigger
 from scheduler_domain.domain.triggers import Instant
 from scheduler_domain.entrypoints.http_api.preconditions import etag
@@ -80,6 +82,32 @@ class BackfillAnswer(
     created: int
     already_present: int
     still_to_plan: int
+
+
+class MissingInstant(Struct, frozen=True, rename="camel"):
+    """An instant that should have an occurrence and has none; the id is the one it would have."""
+
+    id: UUID
+    scheduled_for: datetime
+
+
+class UnexpectedOccurrence(Struct, frozen=True, rename="camel"):
+    """An occurrence of the plan at an instant that the rule does not name."""
+
+    id: UUID
+    scheduled_for: datetime
+    status: Status
+
+
+class AuditAnswer(Struct, frozen=True, rename="camel"):
+    """What should have fired against what is known. `auditedFrom`, `auditedTo`: the part that can be recomputed."""
+
+    expected: int
+    found: int
+    missing: list[MissingInstant]
+    unexpected: list[UnexpectedOccurrence]
+    audited_from: datetime | None
+    audited_to: datetime | None
 
 
 class PreviewRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -165,6 +193,22 @@ def backfilled_answer(backfilled: Backfilled) -> Answer:
         backfilled.unplanned_count,
     )
     return Answer(202, {}, _encode(answer).decode())
+
+
+def audit_json(audit: Audit) -> bytes:
+    return _encode(
+        AuditAnswer(
+            audit.expected_count,
+            audit.found_count,
+            [MissingInstant(item.planned_id, item.scheduled_for.astimezone(UTC)) for item in audit.missing],
+            [
+                UnexpectedOccurrence(item.id, item.scheduled_for.astimezone(UTC), item.status)
+                for item in audit.unexpected
+            ],
+            in_utc(audit.from_),
+            in_utc(audit.to),
+        )
+    )
 
 
 def in_utc(instant: datetime | None) -> datetime | None:
