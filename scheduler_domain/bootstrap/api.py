@@ -39,9 +39,9 @@ from scheduler_domain.infra.identity.key_set import KeySet
 from scheduler_domain.infra.identity.verifier import PublicKeys, SharedSecret, Signatures, TokenVerifier
 from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
 from scheduler_domain.infra.postgres.answers import PostgresAnswers
+from scheduler_domain.infra.postgres.audits import PostgresAudits
 from scheduler_domain.infra.postgres.callbacks import PostgresCallbacks
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from scheduler_domain.infra.postgres.audits import PostgresAudits
 from scheduler_domain.infra.postgres.dead_letters import PostgresDeadLetters
 from scheduler_domain.infra.postgres.health import DispatchersAlive, MigrationsApplied, PostgresReachable
 from scheduler_domain.infra.postgres.occurrences import PostgresOccurrences

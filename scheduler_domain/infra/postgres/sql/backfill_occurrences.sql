@@ -2,6 +2,7 @@
 -- Present is what is queued, was delivered, or is a dead letter, as a backfill or as an occurrence of the plan ($4).
 -- A backfill that was withdrawn (a pause, by hand) returns: its row moves from the ledger, as that of a replay does.
 -- The caller holds the schedule, so no two backfills of it come between looking and writing.
+-- Asked for after the pause that is seen here, whichever clock said when that was: so it does not hold them back.
 -- Due in their place of the catch-up lane ($6 from now), by this database's clock: so they are no late occurrences.
 WITH wanted AS (
   SELECT o.id, o.scheduled_for, now() + o.wait AS due_at
@@ -21,7 +22,8 @@ WITH wanted AS (
                          attempt_count, first_fired_at, requested_at, earlier_attempt_count)
   SELECT s.tenant_id, s.id, wanted.id, 'BACKFILL', s.revision, wanted.scheduled_for, wanted.due_at, wanted.due_at,
          CASE WHEN returned.id IS NULL THEN 0 ELSE coalesce(returned.lease_token, 1 << 30) END,
-         coalesce(returned.attempt_count, 0), CASE WHEN returned.fired_at IS NOT NULL THEN wanted.due_at END, now(),
+         coalesce(returned.attempt_count, 0), CASE WHEN returned.fired_at IS NOT NULL THEN wanted.due_at END,
+         greatest(clock_timestamp(), s.paused_at + interval '1 microsecond'),
          coalesce(returned.attempt_count, 0)
   FROM schedule AS s
   CROSS JOIN wanted
