@@ -10,7 +10,8 @@ CROSS JOIN LATERAL (
    ORDER BY l.scheduled_for
    LIMIT $5::integer)
   UNION ALL
-  (SELECT q.id, q.scheduled_for, CASE WHEN q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now()
+  (SELECT q.id, q.scheduled_for, CASE WHEN q.awaiting_since IS NOT NULL
+                                        OR (q.lease_until > now() AND greatest(q.due_at, q.start_tag) <= now())
                                       THEN 'PROCESSING' ELSE 'PENDING' END
    FROM due_queue AS q
    WHERE q.tenant_id = tenant.id AND q.schedule_id = $2::uuid AND q.kind = 'SCHEDULED'
