@@ -205,3 +205,53 @@ class TestRefusals:
         ended = await scheduler("schedules", "list", environment=given)
         assert ended.exit_code == 1
         assert ended.error.startswith(variable)
+
+
+class TestRecovery:
+    async def test_a_backfill_is_asked_for_and_counted(self, receiver: Receiver) -> None:
+        receiver.always(answer({"created": 7, "alreadyPresent": 2, "stillToPlan": 0}, 202))
+        range_ = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z"]
+        ended = await scheduler("schedules", "backfill", ID, *range_, environment=environment(receiver))
+        assert ended.exit_code == 0, ended.stderr
+        assert receiver.requests[0].path == f"/schedules/{ID}/backfill"
+        assert json.loads(receiver.requests[0].body) == {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
+        assert ended.stdout.split() == ["created", "7", "already", "present", "2"]
+
+    @pytest.mark.parametrize("missing", [[], [{"id": ID, "scheduledFor": "2026-01-01T00:00:00Z"}]])
+    async def test_an_audit_fails_where_something_is_missing(self, receiver: Receiver, missing: list[Any]) -> None:
+        counts = {"expected": 9, "found": 9 - len(missing), "auditedFrom": None, "auditedTo": None}
+        receiver.always(answer({**counts, "missing": missing, "unexpected": []}))
+        ended = await scheduler(
+            "schedules", "audit", ID, "--from", "2026-01-01T00:00:00Z", environment=environment(receiver)
+        )
+        assert receiver.requests[0].query == {"from": "2026-01-01T00:00:00Z"}
+        assert ended.exit_code == len(missing)
+        assert ("MISSING" in ended.stdout) == bool(missing)
+
+    async def test_one_occurrence_is_replayed_or_cancelled_by_its_id(self, receiver: Receiver) -> None:
+        receiver.always(answer({"id": ID, "scheduleId": ID, "status": "PENDING", "kind": "SCHEDULED"}, 202))
+        for command in ("replay", "cancel"):
+            ended = await scheduler("occurrences", command, ID, "--json", environment=environment(receiver))
+            assert ended.exit_code == 0, ended.stderr
+            assert json.loads(ended.stdout)["id"] == ID
+        assert [item.path for item in receiver.requests] == [f"/occurrences/{ID}/{it}" for it in ("replay", "cancel")]
+
+    async def test_dead_letters_are_replayed_batch_by_batch(self, receiver: Receiver) -> None:
+        receiver.next_answers(answer({"items": [], "total": 1200}), path="/occurrences")
+        receiver.next_answers(
+            answer({"replayed": 1000, "notReplayed": 0, "nextCursor": "here"}, 202),
+            answer({"replayed": 199, "notReplayed": 1, "nextCursor": None}, 202),
+            path="/occurrences/replay",
+        )
+        ended = await scheduler("occurrences", "replay", "--schedule", ID, environment=environment(receiver))
+        assert ended.exit_code == 0, ended.stderr
+        assert ended.stdout == "replayed 1199; 1 left, whose schedule is gone or disabled\n"
+        asked, first, second = receiver.requests
+        assert asked.query == {"status": "FAILED", "scheduleId": ID, "pageSize": "1"}
+        assert json.loads(first.body) == {"status": "FAILED", "scheduleId": ID}
+        assert json.loads(second.body) == {"status": "FAILED", "scheduleId": ID, "cursor": "here"}
+
+    @pytest.mark.parametrize("arguments", [["replay"], ["replay", ID, "--all"], ["cancel"]])
+    async def test_what_is_to_be_replayed_has_to_be_said(self, receiver: Receiver, arguments: list[str]) -> None:
+        ended = await scheduler("occurrences", *arguments, environment=environment(receiver))
+        assert (ended.exit_code, receiver.requests) == (2, [])

@@ -25,7 +25,10 @@ main = LazyGroup(
         "token": (f"{_COMMANDS}.token:token", "Mint a bearer token from JWT_SECRET."),
         "preview": (f"{_COMMANDS}.preview:preview", "Show when a trigger fires; offline."),
         "schedules": (f"{_COMMANDS}.schedules:schedules", "Create, read and change schedules over the API."),
-        "occurrences": (f"{_COMMANDS}.occurrences:occurrences", "Read what fired, and how it ended, over the API."),
+        "occurrences": (
+            f"{_COMMANDS}.occurrences:occurrences",
+            "Read what fired, replay and cancel, over the API.",
+        ),
         "doctor": (f"{_COMMANDS}.doctor:doctor", "Check configuration and servers, and say how to mend them."),
     },
 )

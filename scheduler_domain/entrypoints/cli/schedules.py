@@ -154,6 +154,54 @@ def trigger(schedule: str, as_json: bool) -> None:
         print_fields(occurrence_fields(occurrence))
 
 
+@schedules.command(
+    epilog="Example: scheduler schedules backfill daily-report --from 2027-01-01T00:00:00Z --to 2027-02-01T00:00:00Z"
+)
+@reference_argument
+@click.option("--from", "from_", metavar="INSTANT", required=True, help="The first instant, as 2027-01-01T00:00:00Z.")
+@click.option("--to", metavar="INSTANT", required=True, help="The end, which is not included; not later than now.")
+@json_flag
+def backfill(schedule: str, from_: str, to: str, as_json: bool) -> None:
+    """Run what did not run in the past.
+
+    Of what its rule names there, that is; its plan stays as it is.
+    """
+    with ApiClient.from_environment() as api:
+        made = api.request("POST", f"{api.schedule_path(schedule)}/backfill", body={"from": from_, "to": to})
+    if as_json:
+        print_json(made)
+        return
+    present, to_plan = made["alreadyPresent"], made["stillToPlan"]
+    fields = [("created", made["created"]), ("already present", present), ("still to plan", to_plan or None)]
+    print_fields(fields)
+
+
+@schedules.command(epilog="Example: scheduler schedules audit daily-report --from 2027-01-01T00:00:00Z")
+@reference_argument
+@click.option("--from", "from_", metavar="INSTANT", help="The first instant.  [default: a day before --to]")
+@click.option("--to", metavar="INSTANT", help="The end, which is not included.  [default: now]")
+@json_flag
+def audit(schedule: str, from_: str | None, to: str | None, as_json: bool) -> None:
+    """Tell whether all fired that should have.
+
+    The exit code is 1 if something is missing or unexpected.
+    """
+    query = {name: value for name, value in (("from", from_), ("to", to)) if value is not None}
+    with ApiClient.from_environment() as api:
+        found = api.request("GET", f"{api.schedule_path(schedule)}/audit", params=query)
+    if as_json:
+        print_json(found)
+    else:
+        names = {"from": "auditedFrom", "to": "auditedTo", "expected": "expected", "found": "found"}
+        print_fields((shown, found[name]) for shown, name in names.items())
+        odd = [("MISSING", item) for item in found["missing"]] + [("UNEXPECTED", item) for item in found["unexpected"]]
+        if odd:
+            click.echo()
+            print_table(("WHAT", "SCHEDULED FOR", "ID"), [(what, it["scheduledFor"], it["id"]) for what, it in odd])
+    if found["missing"] or found["unexpected"]:
+        raise click.exceptions.Exit(1)
+
+
 @schedules.command("next", epilog="Example: scheduler schedules next daily-report --count 5")
 @reference_argument
 @click.option("--count", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many.")
