@@ -119,10 +119,15 @@ class Installation:
 
     def now(self) -> datetime:
         """The true time, and the database's."""
-        return _EPOCH + timedelta(seconds=self.loop.time() - self._began)
+        return _EPOCH + timedelta(seconds=self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been there, by the virtual clock."""
+        return self.loop.time() - self._began
 
     def note(self, who: str, what: str) -> None:
-        self.trace.append((self.loop.time() - self._began, who, what))
+        self.trace.append((self.seconds, who, what))
 
     def wire(self, who: str) -> Wire:
         return Wire(self._wires, self.weather, lambda what: self.note(who, what))

@@ -53,7 +53,9 @@ def simulate(seed: int, code: Code = AS_IT_IS) -> Verdict:
         random.setstate(state)
     problems = [*installation.witness.violations, *run.problems]
     problems += [_told(report) for report in loop.reports]
-    return Verdict(seed, tuple(problems), tuple(installation.trace), loop.time(), len(installation.tables.ledger))
+    return Verdict(
+        seed, tuple(problems), tuple(installation.trace), installation.seconds, len(installation.tables.ledger)
+    )
 
 
 class _Run:
