@@ -16,6 +16,7 @@ from scheduler_domain.application.materialise_occurrences import MaterialiseOccu
 from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.application.trigger_schedule import TriggerSchedule
 from scheduler_domain.bootstrap.dispatcher import BEATS_AT_START, DispatcherParts
@@ -257,6 +258,7 @@ class DispatcherProcess(Process):
             listen=self._listen,
             keep_house=_nothing_to_keep,
             follow=follow,
+            replan=_NoTemplates(),
         )
 
     async def _listen(self, on_due: Callable[[], None], on_revoked: Callable[[], None]) -> None:
@@ -272,6 +274,15 @@ class DispatcherProcess(Process):
 
     def _note(self, what: str) -> None:
         self._installation.note(self.name, what)
+
+
+class _NoTemplates(ReplanInstances):
+    """No schedule is made from a template here, so that none follows one."""
+
+    def __init__(self) -> None: ...
+
+    async def step(self) -> bool:
+        return False
 
 
 async def _nothing_to_keep() -> None:
