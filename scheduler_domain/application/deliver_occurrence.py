@@ -129,7 +129,7 @@ class DeliverOccurrences:
 
     def end(self, item: HeldOccurrence, outcome: Outcome, fired_at: datetime, ended_at: datetime) -> None:
         """Take the outcome of an attempt that was made earlier, perhaps elsewhere, and ends only now."""
-        self._ended((item,), (outcome,), fired_at, (ended_at - fired_at).total_seconds())
+        self._ended((item,), (outcome,), fired_at, max((ended_at - fired_at).total_seconds(), 0.0))
 
     async def broker_step(self, lane: str) -> int:
         """Send one batch of a broker's lane, waiting for work if there is none; return how many were sent."""

@@ -25,6 +25,7 @@ from scheduler_domain.domain.retry import next_attempt_at
 ROWS_PER_WRITE = 1_000
 Waiting = TypeVar("Waiting", Ended, Postponed)
 _SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
+_LONGEST_DURATION_MS = 2**31 - 1  # what the ledger holds: 24 days; only a wait for a callback can take longer
 
 
 class RecordOutcomes:
@@ -50,7 +51,7 @@ class RecordOutcomes:
     ) -> None:
         """Take the outcomes of attempts that were made together; `seconds` is how long they took."""
         ended_at = fired_at + timedelta(seconds=seconds)
-        duration_ms = round(seconds * 1000)
+        duration_ms = min(round(seconds * 1000), _LONGEST_DURATION_MS)
         simple: list[HeldOccurrence] = []
         for item, outcome in zip(held, outcomes, strict=True):
             if outcome is ACKNOWLEDGED and item.is_simple:

@@ -15,7 +15,7 @@ from scheduler_domain.domain.target import HttpRequest, HttpTarget
 from scheduler_domain.infra.embedded import ServerUrls
 from tests.integration.api_server import RunningApi, environment, running_api
 from tests.support.processes import Processes, RunningProcess
-from tests.support.receiver import Answer, Received, Receiver, reply
+from tests.support.receiver import Answer, Received, Receiver, hang, reply
 from tests.support.stored import EVERY_MINUTE, definition, store_due, store_schedules
 from tests.support.waiting import eventually
 
@@ -285,3 +285,72 @@ async def test_what_awaits_its_callback_has_not_ended_for_those_that_come_after_
     await receiver.wait_for(2, within=2)
     await eventually(lambda: waits(connection, second), within=10)
     assert (await call_back(await api.client(), receiver.requests[1], success=True)).json()["status"] == "COMPLETED"
+
+
+async def test_what_was_called_back_is_not_sent_again_when_the_dispatcher_is_lost_before_the_answer(
+    connection: asyncpg.Connection,
+    api: RunningApi,
+    reader: httpx.AsyncClient,
+    receiver: Receiver,
+    running: RunningProcess,
+    dispatcher: StartDispatcher,
+) -> None:
+    receiver.always(hang())
+    occurrence = await fire(connection, calling_back(receiver, timeout_sec=60))
+    await receiver.wait_for(1, within=10)
+    answer = await call_back(await api.client(), receiver.requests[0], success=True, message="done")
+    assert (answer.status_code, answer.json()["status"]) == (200, "PROCESSING")
+    await running.kill()
+    await dispatcher().wait_for_line(READY, within=START_SEC)
+
+    async def is_completed() -> bool:
+        return await status(reader, occurrence) == "COMPLETED"
+
+    await eventually(is_completed, within=20)
+    assert len(receiver.requests) == 1
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_success_called_back_counts_although_the_request_was_never_answered(
+    connection: asyncpg.Connection, api: RunningApi, reader: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    receiver.always(hang())
+    occurrence = await fire(connection, calling_back(receiver, timeout_sec=1))
+    await receiver.wait_for(1, within=10)
+    assert (await call_back(await api.client(), receiver.requests[0], success=True)).status_code == 200
+
+    async def is_completed() -> bool:
+        return await status(reader, occurrence) == "COMPLETED"
+
+    await eventually(is_completed, within=10)
+    assert len(receiver.requests) == 1
+
+
+@pytest.mark.usefixtures("running")
+async def test_what_awaits_its_callback_cannot_be_cancelled(
+    connection: asyncpg.Connection, api: RunningApi, receiver: Receiver
+) -> None:
+    receiver.always(reply(202))
+    occurrence = await fire(connection, calling_back(receiver))
+    await eventually(lambda: waits(connection, occurrence), within=10)
+    operator = await api.caller("acme", "operator")
+    refused = await operator.post(f"/occurrences/{occurrence}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert (await call_back(await api.client(), receiver.requests[0], success=True)).json()["status"] == "COMPLETED"
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_dead_letter_that_is_replayed_may_be_called_back_for_again(
+    connection: asyncpg.Connection, api: RunningApi, reader: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    receiver.always(reply(202))
+    occurrence = await fire(connection, calling_back(receiver, retry=ONCE))
+    await eventually(lambda: waits(connection, occurrence), within=10)
+    client, operator = await api.client(), await api.caller("acme", "operator")
+    assert (await call_back(client, receiver.requests[0], success=False)).json()["status"] == "FAILED"
+    assert (await operator.post(f"/occurrences/{occurrence}/replay")).status_code == 202
+    await receiver.wait_for(2, within=10)
+    await eventually(lambda: waits(connection, occurrence), within=10)
+    assert (await call_back(client, receiver.requests[1], success=True)).json()["status"] == "COMPLETED"
+    shown = (await reader.get(f"/occurrences/{occurrence}")).json()
+    assert [(item["number"], item["outcome"]) for item in shown["attempts"]] == [(1, "FAILED"), (2, "DELIVERED")]

@@ -13,11 +13,13 @@ from aiohttp import web
 from scheduler_domain.domain.schedule import Overlap, Retry
 from scheduler_domain.domain.target import HttpRequest, HttpTarget
 from scheduler_domain.infra.embedded import ServerUrls
+from tests.integration.api_server import environment, running_api
 from tests.support.processes import Processes, RunningProcess
 from tests.support.receiver import Answer, Receiver, reply
 from tests.support.stored import definition, store_due, store_schedules
 from tests.support.waiting import eventually
 
+LOOPBACK = {"WEBHOOK_ALLOW_NETS": "127.0.0.0/8", "WEBHOOK_ALLOW_HTTP": "true"}
 READY = '"event":"dispatcher.ready"'
 START_SEC = 15
 StartDispatcher = Callable[[], RunningProcess]
@@ -43,15 +45,14 @@ class Crowd:
 
 @pytest.fixture
 def dispatcher(processes: Processes, database: str, servers: ServerUrls) -> StartDispatcher:
-    environment = {
+    variables = {
         "POSTGRES_URL": database,
         "NATS_URL": servers.nats_url,
         "DISPATCHER_PORT": "0",
         "DISPATCHER_LEASE_SEC": "5",
-        "WEBHOOK_ALLOW_NETS": "127.0.0.0/8",
-        "WEBHOOK_ALLOW_HTTP": "true",
+        **LOOPBACK,
     }
-    return lambda: processes.scheduler("dispatch", environment=environment)
+    return lambda: processes.scheduler("dispatch", environment=variables)
 
 
 async def store(
@@ -174,3 +175,32 @@ async def test_policies_hold_over_many_schedules_and_dispatchers(
     assert Counter((await ended(connection)).values()) == {COMPLETED: 300}
     assert max(crowd.most.values()) == 1
     assert len(receiver.requests) == 300
+
+
+@pytest.mark.parametrize("ending", ["pause", "edit", "delete"])
+async def test_what_waits_is_withdrawn_and_what_has_started_ends(
+    connection: asyncpg.Connection, dispatcher: StartDispatcher, database: str, receiver: Receiver, ending: str
+) -> None:
+    receiver.always(Crowd().slow(2))
+    process = dispatcher()
+    await process.wait_for_line(READY, within=START_SEC)
+    schedule = await store(connection, receiver, "BUFFER_ALL")
+    first, *others = await due(connection, schedule, 3, timedelta(seconds=0.05))
+    waiting = "SELECT count(*) = 2 FROM scheduler.due_queue WHERE start_tag > due_at AND lease_until < now()"
+    await eventually(lambda: connection.fetchval(waiting), within=10)
+    async with running_api(environment(database, **LOOPBACK)) as api:
+        operator = await api.caller()
+        answers = {
+            "pause": lambda: operator.post(f"/schedules/{schedule}/pause"),
+            "edit": lambda: operator.patch(
+                f"/schedules/{schedule}", json={"trigger": {"type": "CRON", "cron": "0 0 1 1 *"}}
+            ),
+            "delete": lambda: operator.delete(f"/schedules/{schedule}"),
+        }
+        assert (await answers[ending]()).is_success
+    await eventually(lambda: all_ended(connection), within=20)
+    found = await ended(connection)
+    reason = {"pause": "schedule-paused", "edit": "schedule-changed", "delete": "schedule-deleted"}[ending]
+    assert found[first] == COMPLETED
+    assert [found[id_] for id_ in others] == [("CANCELLED", reason)] * 2
+    assert len(receiver.requests) == 1

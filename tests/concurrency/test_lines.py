@@ -22,7 +22,7 @@ from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.ids import occurrence_id
 from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
-from scheduler_domain.domain.schedule import Overlap, Retry
+from scheduler_domain.domain.schedule import FixedDelayTrigger, Overlap, Retry
 from scheduler_domain.domain.target import HttpRequest, HttpTarget
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
@@ -197,6 +197,43 @@ async def test_what_was_backfilled_stands_behind_what_is_due_and_is_done_in_orde
     await eventually(lambda: all_ended(connection), within=30)
     await dispatcher.stop()
     assert receiver.started == [live, *past]
+
+
+async def test_a_replay_waits_behind_what_is_due_and_is_never_skipped(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    [schedule] = await store_schedules(connection, TENANT, of=definition(target=TO_HTTP, overlap="SKIP"))
+    now = datetime.now(UTC)
+    [replayed] = await store_line(connection, schedule, "SCHEDULED", [now - timedelta(days=1)])
+    [live] = await store_line(connection, schedule, "SCHEDULED", [now])
+    await connection.execute(
+        "UPDATE scheduler.due_queue SET requested_at = now(), first_fired_at = due_at, start_tag = now() WHERE id = $1",
+        replayed,
+    )
+    receiver = Receiver(pool, random.Random(1))  # noqa: S311 - no secret
+    dispatcher = Dispatcher(pool, 1, receiver)
+    dispatcher.start()
+    await eventually(lambda: all_ended(connection), within=30)
+    await dispatcher.stop()
+    assert receiver.started == [live, replayed]
+
+
+async def test_a_chain_goes_on_after_an_occurrence_that_was_skipped_for_a_run_by_hand(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    of = definition(FixedDelayTrigger(delay_sec=3600), TO_HTTP, overlap="SKIP")
+    [schedule] = await store_schedules(connection, TENANT, of=of)
+    now = datetime.now(UTC)
+    [by_hand] = await store_line(connection, schedule, "MANUAL", [now - timedelta(seconds=1)])
+    [planned] = await store_line(connection, schedule, "SCHEDULED", [now])
+    dispatcher = Dispatcher(pool, 1, Receiver(pool, random.Random(1)))  # noqa: S311 - no secret
+    dispatcher.start()
+    await eventually(lambda: all_ended(connection), within=30)
+    await dispatcher.stop()
+    rows = await connection.fetch("SELECT id, status FROM scheduler.ledger")
+    assert {row["id"]: row["status"] for row in rows} == {by_hand: "COMPLETED", planned: "SKIPPED"}
+    next_fire_at = await connection.fetchval("SELECT next_fire_at FROM scheduler.schedule_cursor")
+    assert next_fire_at > now + timedelta(minutes=59)
 
 
 async def test_a_place_outlives_the_lease_of_a_dispatcher_that_vanished(
