@@ -26,7 +26,7 @@ def span_id(occurrence_id: UUID, attempt: int) -> str:
 def traceparent(occurrence_id: UUID, attempt: int, *, is_recorded: bool) -> str:
     """Return the W3C Trace Context header (level 1, §3.2) that a target receives with an attempt.
 
-    `is_recorded` says whether a span of the attempt is kept, and is the header's sampled flag (decision 0011).
+    `is_recorded` says whether a span of the attempt is kept, and is the header's sampled flag (decision 0013).
 
     >>> traceparent(UUID("019e5a00-0000-8000-8000-00000000abcd"), 2, is_recorded=True)
     '00-019e5a0000008000800000000000abcd-800000000000ab02-01'
