@@ -5,7 +5,7 @@ the leader lock; the lock only spares the work (docs/decisions/0001).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from scheduler_domain.application.follow_tzdata import FollowTzdata
@@ -19,7 +19,7 @@ from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.planning import MISFIRE_THRESHOLD, Cursor, Plan, plan
 from scheduler_domain.domain.triggers import TriggerError
 
-CURSORS_PER_STEP = 1_000
+CURSORS_PER_STEP = 4_000
 ROWS_PER_WRITE = 1_000
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SLICE_SECONDS = 0.002  # planning shares the loop with firing, which promises milliseconds
@@ -95,6 +95,12 @@ class MaterialiseOccurrences:
         return cursor.tzdata != self._follow.version and not cursor.rule.is_chained
 
     async def _plan_all(self, cursors: Sequence[Cursor]) -> None:
+        """Plan them all; one batch is computed while the database writes the one before."""
+        async with asyncio.TaskGroup() as writes:
+            async for plans in self._planned(cursors):
+                writes.create_task(self._write(plans))
+
+    async def _planned(self, cursors: Sequence[Cursor]) -> AsyncIterator[list[Plan]]:
         plans: list[Plan] = []
         rows = 0
         slice_began = self._clock.monotonic()
@@ -105,13 +111,13 @@ class MaterialiseOccurrences:
             plans.append(planned)
             rows += len(planned.due) + len(planned.skipped)
             if rows >= ROWS_PER_WRITE:
-                await self._write(plans)
+                yield plans
                 plans, rows = [], 0
             if self._clock.monotonic() - slice_began > _LONGEST_SLICE_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock.monotonic()
         if plans:
-            await self._write(plans)
+            yield plans
 
     async def _plan(self, cursor: Cursor) -> Plan | None:
         now = self._clock.now()

@@ -8,6 +8,7 @@ with `catchUp`) is a misfire and goes by the schedule's policy; all others are s
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from msgspec import Struct, field
@@ -17,6 +18,7 @@ from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import occurrence_id
 from scheduler_domain.domain.occurrence import OccurrenceKind, PlannedOccurrence, SkippedOccurrence
 from scheduler_domain.domain.schedule import (
+    CronTrigger,
     Dst,
     Exclude,
     FixedDelayTrigger,
@@ -30,6 +32,7 @@ from scheduler_domain.domain.triggers import Instant, Rule, compile_rule, tzdata
 MISFIRE_THRESHOLD = timedelta(seconds=1)
 MOST_INSTANTS_PER_PLAN = 1_000
 _JUST_BEFORE = timedelta(microseconds=1)
+_WHENEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PlanningRule(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -106,6 +109,20 @@ def placed(cursor: Cursor, instant: Instant | None) -> Cursor:
     )
 
 
+def compiled(cursor: Cursor) -> Rule:
+    """Return the rule of a cursor, ready to be walked."""
+    rule = cursor.rule
+    if type(rule.trigger) is CronTrigger and rule.exclude is None:
+        return _compiled_alike(rule)
+    return compile_rule(rule_spec_of(rule, cursor.created_at))
+
+
+@lru_cache(maxsize=8_192)
+def _compiled_alike(rule: PlanningRule) -> Rule:
+    """Compile a rule to which it is all one when its schedule was made."""
+    return compile_rule(rule_spec_of(rule, _WHENEVER))
+
+
 def plan(cursor: Cursor, now: datetime, until: datetime, tags: StartTags, limit: int = MOST_INSTANTS_PER_PLAN) -> Plan:
     """Plan every expected instant of the schedule up to `until`, at most `limit`; call again for more.
 
@@ -115,7 +132,7 @@ def plan(cursor: Cursor, now: datetime, until: datetime, tags: StartTags, limit:
         return Plan(cursor, cursor, [], [], finished=True)
     if cursor.rule.is_chained:
         return _plan_chained(cursor, now, tags)
-    rule = compile_rule(rule_spec_of(cursor.rule, cursor.created_at))
+    rule = compiled(cursor)
     return _Planning(cursor, rule, now, tags).up_to(until, limit)
 
 
@@ -123,7 +140,7 @@ def plan_instants(
     cursor: Cursor, instants: list[Instant], following: Instant | None, now: datetime, tags: StartTags
 ) -> Plan:
     """Plan these instants, ascending, and place the cursor at `following`."""
-    rule = compile_rule(rule_spec_of(cursor.rule, cursor.created_at))
+    rule = compiled(cursor)
     return _Planning(cursor, rule, now, tags).decided(instants, following, cursor.checkpoint)
 
 
@@ -254,7 +271,7 @@ def _plan_chained(cursor: Cursor, now: datetime, tags: StartTags) -> Plan:
     if ends_at is not None and at > ends_at:
         return Plan(cursor, _moved(cursor, None, runs=0), [], [], finished=True)
     instant = Instant(at, at, _utc_text(at), int(at.timestamp() * 1000), None, None)
-    planning = _Planning(cursor, compile_rule(rule_spec_of(cursor.rule, cursor.created_at)), now, tags)
+    planning = _Planning(cursor, compiled(cursor), now, tags)
     if at < now - MISFIRE_THRESHOLD:
         planning._decide_misfire(instant, is_latest=True)
     else:

@@ -2,15 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import asyncpg
 import msgspec
 
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.repeats import may_repeat, without
+from scheduler_domain.infra.postgres.arrays import array_text
 from scheduler_domain.infra.postgres.statements import statement
 
-_decode_rule = msgspec.json.Decoder(PlanningRule).decode
+_decode = msgspec.json.Decoder(PlanningRule).decode
+
+
+@lru_cache(maxsize=16_384)
+def _decode_rule(text: str) -> PlanningRule:
+    """Return the rule; one value for all schedules that are alike, so that it is compiled once for them."""
+    return _decode(text)
 
 
 class PostgresCursors:
@@ -67,33 +75,30 @@ async def _without_repeats(connection: asyncpg.pool.PoolConnectionProxy, plans: 
     return [without(plan, taken) if may_repeat(plan) else plan for plan in plans]
 
 
-def _columns(plans: Sequence[Plan]) -> tuple[list[object], ...]:
-    due = [occurrence for plan in plans for occurrence in plan.due]
-    skipped = [occurrence for plan in plans for occurrence in plan.skipped]
+def _columns(plans: Sequence[Plan]) -> tuple[object, ...]:
+    before, after = [plan.before for plan in plans], [plan.after for plan in plans]
+    due = [(place, item) for place, plan in enumerate(plans, start=1) for item in plan.due]
+    skipped = [(place, item) for place, plan in enumerate(plans, start=1) for item in plan.skipped]
     return (
-        [plan.before.tenant_id for plan in plans],
-        [plan.before.schedule_id for plan in plans],
-        [plan.before.revision for plan in plans],
-        [plan.before.next_fire_at for plan in plans],
-        [plan.after.next_fire_at for plan in plans],
-        [plan.after.checkpoint for plan in plans],
-        [plan.after.run_count for plan in plans],
-        [plan.after.caught_up_count for plan in plans],
-        [item.tenant_id for item in due],
-        [item.schedule_id for item in due],
-        [item.id for item in due],
-        [item.revision for item in due],
-        [item.scheduled_for for item in due],
-        [item.due_at for item in due],
-        [item.start_tag for item in due],
-        [item.is_last for item in due],
-        [item.tenant_id for item in skipped],
-        [item.schedule_id for item in skipped],
-        [item.id for item in skipped],
-        [item.revision for item in skipped],
-        [item.scheduled_for for item in skipped],
-        [item.due_at for item in skipped],
-        [item.reason for item in skipped],
-        [plan.after.next_order_ms for plan in plans],
-        [plan.after.tzdata for plan in plans],
+        array_text([cursor.tenant_id for cursor in before]),
+        array_text([cursor.schedule_id for cursor in before]),
+        array_text([cursor.revision for cursor in before]),
+        [cursor.next_fire_at for cursor in before],
+        [cursor.next_fire_at for cursor in after],
+        [cursor.checkpoint for cursor in after],
+        array_text([cursor.run_count for cursor in after]),
+        array_text([cursor.caught_up_count for cursor in after]),
+        array_text(["NULL" if cursor.next_order_ms is None else cursor.next_order_ms for cursor in after]),
+        array_text([cursor.tzdata or "NULL" for cursor in after]),
+        array_text([place for place, _ in due]),
+        array_text([item.id for _, item in due]),
+        [item.scheduled_for for _, item in due],
+        [item.due_at for _, item in due],
+        [item.start_tag for _, item in due],
+        array_text([item.is_last for _, item in due]),
+        array_text([place for place, _ in skipped]),
+        array_text([item.id for _, item in skipped]),
+        [item.scheduled_for for _, item in skipped],
+        [item.due_at for _, item in skipped],
+        array_text([item.reason for _, item in skipped]),
     )

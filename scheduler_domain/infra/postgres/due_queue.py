@@ -1,6 +1,6 @@
 """The due queue in PostgreSQL. The lease protocol is described in domain/lease.py; the statements in sql/."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import asyncpg
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.infra.postgres.arrays import array_text
 from scheduler_domain.infra.postgres.lines import wake_lines
 from scheduler_domain.infra.postgres.statements import statement
 
@@ -138,21 +139,13 @@ def _leases(claimed: Sequence[Claimed]) -> tuple[list[str], list[UUID], list[UUI
     )
 
 
-def _array(values: Iterable[object]) -> str:
-    """Return an array as PostgreSQL reads one, of values without blanks, quotes or commas.
-
-    asyncpg looks at each element of an array to see whether it is one itself (measured: 0.4 µs each, four times this).
-    """
-    return "{" + ",".join(map(str, values)) + "}"
-
-
 def _delivered_columns(deliveries: Sequence[DeliveredTogether]) -> tuple[object, ...]:
     claimed = [item for delivery in deliveries for item in delivery.claimed]
     return (
         '{"' + '","'.join([item.place for item in claimed]) + '"}',
-        _array([item.id for item in claimed]),
-        _array([item.lease_token for item in claimed]),
-        _array([sent for sent, delivery in enumerate(deliveries, start=1) for _ in delivery.claimed]),
+        array_text([item.id for item in claimed]),
+        array_text([item.lease_token for item in claimed]),
+        array_text([sent for sent, delivery in enumerate(deliveries, start=1) for _ in delivery.claimed]),
         [delivery.fired_at for delivery in deliveries],
         [delivery.ended_at for delivery in deliveries],
         [delivery.duration_ms for delivery in deliveries],
