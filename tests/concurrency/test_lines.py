@@ -331,6 +331,19 @@ async def test_a_lost_lease_decides_nothing(connection: asyncpg.Connection, pool
         assert not held.standings[taken.id].has_started
 
 
+async def test_what_was_given_back_by_a_commit_whose_answer_was_lost_is_not_started_on_the_second_try(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    queue, lines = PostgresDueQueue(pool, 1), PostgresLines(pool)
+    [first, second] = await claimed_line(connection, queue, 2)
+    now = datetime.now(UTC) + AHEAD
+    async with lines.held([first, second], now) as held:
+        await held.decide([Decided(first, None), Decided(second, timedelta(minutes=1))])
+    async with lines.held([first, second], now) as held:
+        assert held.standings[first.id].has_started
+        assert second.id not in held.standings
+
+
 async def test_many_lines_are_locked_in_one_order(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
     schedules = await store_schedules(connection, TENANT, 60, of=definition(target=TO_HTTP, overlap="BUFFER_ALL"))
     await store_due(connection, TENANT, schedules, datetime.now(UTC))
