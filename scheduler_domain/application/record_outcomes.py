@@ -19,7 +19,7 @@ from scheduler_domain.application.ports.due_queue import Claimed, DeliveredToget
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain.occurrence import Status
-from scheduler_domain.domain.outcome import ACKNOWLEDGED, Accepted, Delivered, Outcome, Refused, Unreachable
+from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome, Refused, Unreachable
 from scheduler_domain.domain.retry import next_attempt_at
 
 ROWS_PER_WRITE = 1_000
@@ -54,7 +54,7 @@ class RecordOutcomes:
         duration_ms = min(round(seconds * 1000), _LONGEST_DURATION_MS)
         simple: list[HeldOccurrence] = []
         for item, outcome in zip(held, outcomes, strict=True):
-            if outcome is ACKNOWLEDGED and item.is_simple:
+            if type(outcome) is Delivered and outcome is outcomes[0] and item.is_simple:
                 simple.append(item)
                 continue
             decided = decide(item, outcome, fired_at, ended_at, duration_ms, random.random())  # noqa: S311 - jitter
@@ -63,10 +63,22 @@ class RecordOutcomes:
             else:
                 self._postponed.append(decided)
         if simple:
-            claimed, kinds = [item.claimed for item in simple], [item.target_kind for item in simple]
-            self._delivered.append(DeliveredTogether(claimed, fired_at, ended_at, duration_ms, kinds))
-            self._delivered_count += len(simple)
+            self._add_delivered(simple, outcomes[0], fired_at, ended_at, duration_ms)
         self._is_available.set()
+
+    def _add_delivered(
+        self,
+        simple: Sequence[HeldOccurrence],
+        outcome: Outcome,
+        fired_at: datetime,
+        ended_at: datetime,
+        duration_ms: int,
+    ) -> None:
+        assert isinstance(outcome, Delivered)
+        claimed, kinds = [item.claimed for item in simple], [item.target_kind for item in simple]
+        answer = outcome.status_code, outcome.response_excerpt
+        self._delivered.append(DeliveredTogether(claimed, fired_at, ended_at, duration_ms, kinds, *answer))
+        self._delivered_count += len(simple)
 
     def add_ended(self, ended: Sequence[Ended]) -> None:
         """Take occurrences that ended without an attempt."""

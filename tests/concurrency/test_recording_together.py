@@ -111,3 +111,17 @@ async def test_what_was_withdrawn_without_a_trace_is_known_to_have_been_delivere
     await connection.execute("DELETE FROM scheduler.due_queue WHERE id = $1", claimed[0].id)
     assert await queue.record_delivered([together(claimed)]) == 3
     assert (await ledger(connection))[claimed[0].id][0] == "COMPLETED"
+
+
+async def test_what_receivers_answered_is_kept_with_each_row(
+    connection: asyncpg.Connection, queue: PostgresDueQueue, claimed: Sequence[Claimed]
+) -> None:
+    said = [(200, 'ok {"a", NULL}'), (204, None)]
+    answered = [
+        DeliveredTogether([item], FIRED_AT, FIRED_AT, 0, ["HTTP"], *answer)
+        for item, answer in zip(claimed, said, strict=False)
+    ]
+    assert await queue.record_delivered([*answered, together(claimed[2:])]) == 4
+    rows = await connection.fetch("SELECT id, status_code, response_excerpt FROM scheduler.ledger")
+    found = {row[0]: (row[1], row[2]) for row in rows}
+    assert [found[item.id] for item in claimed] == [*said, (None, None), (None, None)]

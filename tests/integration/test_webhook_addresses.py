@@ -188,15 +188,18 @@ async def test_a_look_up_that_takes_too_long_is_given_up() -> None:
 async def test_a_pool_is_given_up_when_its_time_is_over_even_if_it_is_busy() -> None:
     lookups = NameLookups(Names())
     pools = TenantPools(LOOPBACK, lookups, ssl.create_default_context(), life_seconds=0.05)
-    async with pools.session("acme") as first, pools.session("acme") as same:
-        assert first is same
-        await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=0.06)
-        async with pools.session("acme") as second:
-            assert second is not first
-            assert not first.closed, "it is still in use"
-    assert first.closed
+    first, same = pools.lend("acme"), pools.lend("acme")
+    assert first is same
+    await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=0.06)
+    second = pools.lend("acme")
+    assert second is not first
+    await pools.take_back(same)
+    assert not first.session.closed, "it is still in use"
+    await pools.take_back(first)
+    assert first.session.closed
+    await pools.take_back(second)
     await pools.close()
-    assert second.closed
+    assert second.session.closed
     lookups.close()
 
 

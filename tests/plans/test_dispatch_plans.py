@@ -93,7 +93,7 @@ async def test_what_was_delivered_is_found_by_its_place(
         "SELECT array_agg(ctid)::text, array_agg(id)::text, array_agg(lease_token)::text, array_agg(1)::text"
         " FROM scheduler.due_queue"
     )
-    nodes = await plan_of(pool, "record_delivered", *columns, [NOW], [NOW], [3])
+    nodes = await plan_of(pool, "record_delivered", *columns, [NOW], [NOW], [3], "{}", [])
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == set()
     assert [node["Actual Rows"] for node in nodes if node["Node Type"] == "Tid Scan"] == [1]

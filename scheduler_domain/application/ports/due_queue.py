@@ -43,13 +43,15 @@ class Claimed(Struct, gc=False):
 
 
 class DeliveredTogether(Struct, frozen=True, gc=False):
-    """First attempts that were sent at one instant and acknowledged at one, of schedules that nothing else moves."""
+    """First attempts that were sent at one instant and answered alike at one, of schedules that nothing else moves."""
 
     claimed: list[Claimed]
     fired_at: datetime
     ended_at: datetime
     duration_ms: int
     target_kinds: Sequence[str]
+    status_code: int | None = None
+    response_excerpt: str | None = None
 
     def renew(self, leases: Mapping[UUID, Claimed]) -> set[UUID]:
         """Put what is among them under its newer lease, in place; return these occurrences."""

@@ -108,7 +108,18 @@ async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: S
 
 def _ended_apart(delivery: DeliveredTogether, recorded: set[UUID]) -> list[Ended]:
     return [
-        Ended(claimed, Status.COMPLETED, None, 1, delivery.fired_at, delivery.ended_at, delivery.duration_ms, kind)
+        Ended(
+            claimed,
+            Status.COMPLETED,
+            None,
+            1,
+            delivery.fired_at,
+            delivery.ended_at,
+            delivery.duration_ms,
+            kind,
+            delivery.status_code,
+            response_excerpt=delivery.response_excerpt,
+        )
         for claimed, kind in zip(delivery.claimed, delivery.target_kinds, strict=True)
         if claimed.id not in recorded
     ]
@@ -149,7 +160,16 @@ def _delivered_columns(deliveries: Sequence[DeliveredTogether]) -> tuple[object,
         [delivery.fired_at for delivery in deliveries],
         [delivery.ended_at for delivery in deliveries],
         [delivery.duration_ms for delivery in deliveries],
+        array_text(_of_rows(deliveries, [delivery.status_code or "NULL" for delivery in deliveries])),
+        _of_rows(deliveries, [delivery.response_excerpt for delivery in deliveries]),
     )
+
+
+def _of_rows(deliveries: Sequence[DeliveredTogether], values: Sequence[object]) -> list[object]:
+    """Return each delivery's value once for each of its rows, or nothing where no delivery has one."""
+    if not any(value not in (None, "NULL") for value in values):
+        return []
+    return [value for delivery, value in zip(deliveries, values, strict=True) for _ in delivery.claimed]
 
 
 def _ended_columns(ended: Sequence[Ended]) -> tuple[Sequence[object], ...]:

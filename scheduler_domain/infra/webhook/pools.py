@@ -7,8 +7,6 @@ given up after a minute, however busy, and its successor looks the names up anew
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 
@@ -22,7 +20,9 @@ CONNECT_SECONDS = 8.0
 """TCP in 3 s, which the socket sees to, and TLS in 5 s."""
 
 
-class _Pool:
+class Pool:
+    """The connections of one tenant, behind a session."""
+
     def __init__(self, session: aiohttp.ClientSession, ends_at: float) -> None:
         self.session = session
         self.ends_at = ends_at
@@ -43,22 +43,22 @@ class TenantPools:
         self._lookups = lookups
         self._tls = tls
         self._sockets = guarded_sockets(allowed)
-        self._pools: dict[str, _Pool] = {}
-        self._retired: set[_Pool] = set()
+        self._pools: dict[str, Pool] = {}
+        self._retired: set[Pool] = set()
         self._next_sweep = 0.0
 
-    @asynccontextmanager
-    async def session(self, tenant_id: str) -> AsyncIterator[aiohttp.ClientSession]:
-        """Lend the tenant's session; a pool that was given up meanwhile is closed by its last borrower."""
+    def lend(self, tenant_id: str) -> Pool:
+        """Lend the tenant's pool; it is to be given back, whatever becomes of the request."""
         pool = self._current(tenant_id)
         pool.in_use_count += 1
-        try:
-            yield pool.session
-        finally:
-            pool.in_use_count -= 1
-            if pool in self._retired and not pool.in_use_count:
-                self._retired.discard(pool)
-                await pool.session.close()
+        return pool
+
+    async def take_back(self, pool: Pool) -> None:
+        """A pool that was given up meanwhile is closed by its last borrower."""
+        pool.in_use_count -= 1
+        if pool in self._retired and not pool.in_use_count:
+            self._retired.discard(pool)
+            await pool.session.close()
 
     async def close(self) -> None:
         for pool in (*self._pools.values(), *self._retired):
@@ -66,14 +66,14 @@ class TenantPools:
         self._pools.clear()
         self._retired.clear()
 
-    def _current(self, tenant_id: str) -> _Pool:
+    def _current(self, tenant_id: str) -> Pool:
         now = asyncio.get_running_loop().time()
         if now >= self._next_sweep:
             self._next_sweep = now + min(IDLE_SECONDS, self._life_seconds)
             self._retire_ended(now)
         pool = self._pools.get(tenant_id)
         if pool is None:
-            pool = self._pools[tenant_id] = _Pool(self._open_session(), now + self._life_seconds)
+            pool = self._pools[tenant_id] = Pool(self._open_session(), now + self._life_seconds)
         return pool
 
     def _retire_ended(self, now: float) -> None:
@@ -84,7 +84,7 @@ class TenantPools:
                 if not pool.in_use_count:
                     self._close_later(pool)
 
-    def _close_later(self, pool: _Pool) -> None:
+    def _close_later(self, pool: Pool) -> None:
         closing = asyncio.create_task(pool.session.close(), name="webhook-pool-close")
         closing.add_done_callback(lambda _: self._retired.discard(pool))
 

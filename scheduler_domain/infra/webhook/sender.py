@@ -74,14 +74,17 @@ class WebhookSender:
     async def _attempt(self, delivery: Delivery, request: WebhookRequest, answer: "_Answer") -> Outcome:
         """Fill in the answer as it arrives; return what to say where none does."""
         seconds = min(delivery.timeout_sec, LONGEST_ATTEMPT_SECONDS)
+        pool = self._pools.lend(delivery.tenant_id)
         try:
-            async with asyncio.timeout(seconds), self._pools.session(delivery.tenant_id) as session:
-                response = await session.request(
+            async with asyncio.timeout(seconds):
+                response = await pool.session.request(
                     request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
                 )
                 await answer.receive(response)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             return failure(error, request.url.authority, seconds)
+        finally:
+            await self._pools.take_back(pool)
         return _NOTHING_SAID
 
 
