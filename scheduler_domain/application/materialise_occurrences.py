@@ -21,6 +21,7 @@ from scheduler_domain.domain.triggers import TriggerError
 
 CURSORS_PER_STEP = 4_000
 ROWS_PER_WRITE = 1_000
+MISSED_ROWS_PER_STEP = 20_000  # about a second's work: what is still to come is looked at again in between
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SLICE_SECONDS = 0.002  # planning shares the loop with firing, which promises milliseconds
 
@@ -58,23 +59,24 @@ class MaterialiseOccurrences:
         """Plan one batch whoever leads: safe at any time, because planning twice is harmless.
 
         What is still to come goes first and what was missed second, each up to a batch, so that catching up after a
-        day away never makes live schedules miss their own instants.
+        day away never makes live schedules miss their own instants. A batch of what was missed is bounded by its rows
+        as well: a thousand schedules may have missed a million instants, which takes longer than is planned ahead.
         """
         now = self._clock.now()
         late_before = now - MISFIRE_THRESHOLD
-        is_full = False
-        for from_, until in ((late_before, now + self._lookahead), (_EVER, late_before)):
-            count = await self._plan_between(from_, until)
-            is_full = is_full or count == CURSORS_PER_STEP
-        return is_full
+        is_live_left = await self._plan_between(late_before, now + self._lookahead)
+        is_missed_left = await self._plan_between(_EVER, late_before, MISSED_ROWS_PER_STEP)
+        return is_live_left or is_missed_left
 
-    async def _plan_between(self, from_: datetime, until: datetime) -> int:
+    async def _plan_between(self, from_: datetime, until: datetime, most_rows: int | None = None) -> bool:
+        """Plan a batch of cursors, and none more once there are `most_rows`; return whether there may be others."""
         cursors = await self._plannable(from_, until)
-        if cursors:
-            with self._tracer.step("materialise") as step:
-                step.handled(len(cursors))
-                await self._plan_all(cursors)
-        return len(cursors)
+        if not cursors:
+            return False
+        with self._tracer.step("materialise") as step:
+            step.handled(len(cursors))
+            is_cut_short = await self._plan_all(cursors, until, most_rows)
+        return is_cut_short or len(cursors) == CURSORS_PER_STEP
 
     async def _plannable(self, from_: datetime, until: datetime) -> Sequence[Cursor]:
         """Return the cursors that are due, each computed with the tz database in use; others are followed first.
@@ -94,15 +96,22 @@ class MaterialiseOccurrences:
     def _is_of_other_edition(self, cursor: Cursor) -> bool:
         return cursor.tzdata != self._follow.version and not cursor.rule.is_chained
 
-    async def _plan_all(self, cursors: Sequence[Cursor]) -> None:
-        """Plan them all; one batch is computed while the database writes the one before."""
-        async with asyncio.TaskGroup() as writes:
-            async for plans in self._planned(cursors):
-                writes.create_task(self._write(plans))
+    async def _plan_all(self, cursors: Sequence[Cursor], until: datetime, most_rows: int | None) -> bool:
+        """Plan them, as far as `most_rows` go; one batch is computed while the database writes the one before.
 
-    async def _planned(self, cursors: Sequence[Cursor]) -> AsyncIterator[list[Plan]]:
+        Returns whether some are left, or have more instants before `until` than one plan holds.
+        """
+        total, has_more = 0, False
+        async with asyncio.TaskGroup() as writes:
+            async for plans, rows in self._planned(cursors, most_rows):
+                total += rows
+                has_more = has_more or any(_is_before(plan.after.next_fire_at, until) for plan in plans)
+                writes.create_task(self._write(plans))
+        return has_more or (most_rows is not None and total >= most_rows)
+
+    async def _planned(self, cursors: Sequence[Cursor], most_rows: int | None) -> AsyncIterator[tuple[list[Plan], int]]:
         plans: list[Plan] = []
-        rows = 0
+        rows = total = 0
         slice_began = self._clock.monotonic()
         for cursor in cursors:
             planned = await self._plan(cursor)
@@ -111,13 +120,16 @@ class MaterialiseOccurrences:
             plans.append(planned)
             rows += len(planned.due) + len(planned.skipped)
             if rows >= ROWS_PER_WRITE:
-                yield plans
+                yield plans, rows
+                total += rows
                 plans, rows = [], 0
+                if most_rows is not None and total >= most_rows:
+                    return
             if self._clock.monotonic() - slice_began > _LONGEST_SLICE_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock.monotonic()
         if plans:
-            yield plans
+            yield plans, rows
 
     async def _plan(self, cursor: Cursor) -> Plan | None:
         now = self._clock.now()
@@ -129,3 +141,7 @@ class MaterialiseOccurrences:
 
     async def _write(self, plans: Sequence[Plan]) -> None:
         self._measurements.materialised(await self._cursors.record_plans(plans))
+
+
+def _is_before(at: datetime | None, until: datetime) -> bool:
+    return at is not None and at < until

@@ -196,7 +196,7 @@ class _Planning:
             self._skip(instant, "misfire-limit")
         elif fires_all or is_latest:
             self.caught_up_count += 1
-            self._fire(instant, self.tags.caught_up(self.now))
+            self._fire(instant, max(self.tags.caught_up(self.now), self._due_at(instant)))  # jitter may keep it later
         else:
             self._skip(instant, "misfire-coalesced")
 

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from scheduler_domain.application.follow_tzdata import FollowTzdata
-from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
+from scheduler_domain.application.materialise_occurrences import MISSED_ROWS_PER_STEP, MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import occurrence_id
@@ -79,6 +79,21 @@ async def test_planners_that_all_believe_to_lead_plan_each_instant_once(
     )
     assert {row["due"] for row in per_schedule} <= {1, 2}
     assert await connection.fetchval("SELECT min(next_fire_at) > now() FROM scheduler.schedule_cursor")
+
+
+async def test_what_was_missed_is_planned_a_bounded_part_at_a_time_and_in_the_end_all_of_it(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    """A thousand schedules may have missed a million instants: what is still to come must not wait for all of them."""
+    schedules = 2 + MISSED_ROWS_PER_STEP // 1_000
+    away_for = timedelta(minutes=1_100)
+    await store_schedules(connection, TENANT, schedules, planned_from=datetime.now(UTC) - away_for)
+    planning = planner(pool)
+    assert await planning.plan_due()
+    assert MISSED_ROWS_PER_STEP <= sum(await counts(connection)) < MISSED_ROWS_PER_STEP + 2_000
+    while await planning.plan_due():
+        pass
+    assert sum(await counts(connection)) == pytest.approx(schedules * 1_101, abs=schedules * 2)
 
 
 async def test_an_edit_between_reading_and_writing_keeps_the_plan_from_being_written(

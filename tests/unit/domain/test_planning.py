@@ -167,6 +167,14 @@ def test_a_delay_from_completion_that_was_missed_fires_once_and_at_once() -> Non
     assert decided.due[0].start_tag == now
 
 
+def test_what_jitter_keeps_for_later_is_not_claimed_before_although_its_instant_was_missed() -> None:
+    now = NINE + timedelta(seconds=30)
+    decided = planned(cursor_at(NINE, jitter_sec=3600, trigger=CronTrigger("0 9 * * *")), now)
+    [late] = decided.due
+    assert late.due_at > now, "the choice of the schedule's id and of the instant"
+    assert late.start_tag == late.due_at
+
+
 @pytest.mark.parametrize("policy", ["SKIP"])
 def test_a_missed_delay_from_completion_that_is_skipped_starts_over_from_now(policy: str) -> None:
     now = NINE + timedelta(hours=1)
