@@ -29,6 +29,10 @@ main = LazyGroup(
             f"{_COMMANDS}.occurrences:occurrences",
             "Read what fired, replay and cancel, over the API.",
         ),
+        "templates": (
+            f"{_COMMANDS}.templates:templates",
+            "Make schedules from templates, by the file.",
+        ),
         "doctor": (f"{_COMMANDS}.doctor:doctor", "Check configuration and servers, and say how to mend them."),
     },
 )

@@ -1,5 +1,6 @@
 """The API as the commands see it: addressed by the environment, its refusals told in a person's words."""
 
+import json
 import os
 from collections.abc import Mapping
 from types import TracebackType
@@ -37,14 +38,27 @@ class ApiClient:
 
     def request(self, method: str, path: str, *, body: object = None, **options: Any) -> Any:
         """Return the decoded answer, None for an empty one; SchedulerError if the API refuses or cannot be reached."""
+        answer = self._answered(method, path, json=body, **options)
+        return self._decoded(answer.content) if answer.content else None
+
+    def send_lines(self, path: str, lines: bytes, **options: Any) -> list[Any]:
+        """Post NDJSON and return the decoded lines of the answer; SchedulerError as `request` raises it."""
+        headers = {"Content-Type": "application/x-ndjson"}
+        answer = self._answered("POST", path, content=lines, headers=headers, **options)
+        return [self._decoded(line) for line in answer.content.splitlines()]
+
+    def _answered(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            answer = self._client.request(method, path, json=body, **options)
+            answer = self._client.request(method, path, **options)
         except httpx.TransportError as error:
             raise SchedulerError(self._unreachable(error)) from error
         if not answer.is_success:
             raise SchedulerError(_explained(answer))
+        return answer
+
+    def _decoded(self, text: bytes) -> Any:
         try:
-            return answer.json() if answer.content else None
+            return json.loads(text)
         except ValueError:
             raise SchedulerError(f"{self._url} does not answer as the API does: is SCHEDULER_URL right?") from None
 

@@ -1,9 +1,10 @@
-"""The demo's schedules: every kind of trigger, every kind of target, and something to see every few seconds."""
+"""The demo's schedules: every kind of trigger and of target, something to see every few seconds, and two birthdays."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _ONE_SHOT_AFTER = timedelta(seconds=5)
+_BIRTHDAY_AFTER = timedelta(seconds=20)
 
 
 def samples(http_url: str) -> list[dict[str, Any]]:
@@ -36,3 +37,24 @@ def samples(http_url: str) -> list[dict[str, Any]]:
             "target": {"kind": "HTTP", "http": {"url": f"{http_url}/remind"}},
         },
     ]
+
+
+def birthdays() -> dict[str, dict[str, str]]:
+    """Return parameters of the template `birthday` by key: one who is greeted in a moment, one of 29 February."""
+    today = datetime.now(UTC).replace(microsecond=0) + _BIRTHDAY_AFTER
+    return {
+        "demo-ada": {
+            "firstName": "Ada",
+            "lastName": "Lovelace",
+            "dateOfBirth": f"1988-{today:%m-%d}",
+            "tz": "Etc/UTC",
+            "sendAt": f"{today:%H:%M:%S}",
+        },
+        "demo-leap": {
+            "firstName": "Leo",
+            "lastName": "Leap",
+            "dateOfBirth": "1988-02-29",
+            "tz": "Europe/London",
+            "leapDay": "MAR_1",
+        },
+    }

@@ -1,7 +1,7 @@
 """Creates the samples and shows what their targets receive, until it is cancelled."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import click
 
@@ -10,7 +10,7 @@ from scheduler_domain.entrypoints.cli.api_client import ApiClient
 from scheduler_domain.entrypoints.cli.words import trigger_in_short
 from scheduler_domain.entrypoints.dev.demo.delivery import ReceivedDelivery
 from scheduler_domain.entrypoints.dev.demo.listeners import listening_to_http, listening_to_streams
-from scheduler_domain.entrypoints.dev.demo.samples import samples
+from scheduler_domain.entrypoints.dev.demo.samples import birthdays, samples
 from scheduler_domain.entrypoints.dev.demo.view import Schedule, view_for
 from scheduler_domain.entrypoints.dev.process_tree import Running
 
@@ -26,7 +26,7 @@ async def show_deliveries(running: Running, *, as_json: bool) -> None:
         await stack.enter_async_context(listening_to_streams(nats_url, running.tenant, arrived.put_nowait))
         http_url = await stack.enter_async_context(listening_to_http(arrived.put_nowait))
         api = stack.enter_context(ApiClient(running.url, running.token, running.tenant))
-        await asyncio.to_thread(_create_samples, api, http_url)
+        await asyncio.to_thread(_create_samples, api, http_url, as_json)
         view = stack.enter_context(view_for(as_json=as_json))
         known: dict[str, Schedule] = {}
         while True:
@@ -36,12 +36,33 @@ async def show_deliveries(running: Running, *, as_json: bool) -> None:
             view.show(delivery, known[delivery.schedule_id])
 
 
-def _create_samples(api: ApiClient, http_url: str) -> None:
+def _create_samples(api: ApiClient, http_url: str, as_json: bool) -> None:
     for definition in samples(http_url):
         try:
             api.request("PUT", f"/schedules/by-key/{definition['key']}", body=definition)
         except SchedulerError as error:
             click.echo(f"{definition['name']}: {error}", err=True)
+    for key, parameters in birthdays().items():
+        try:
+            leap_day = _create_birthday(api, key, parameters)
+        except SchedulerError as error:
+            click.echo(f"birthday {key}: {error}", err=True)
+        else:
+            if leap_day is not None and not as_json:
+                click.echo(f"{parameters['firstName']} {parameters['lastName']}'s birthday: {leap_day}")
+
+
+def _create_birthday(api: ApiClient, key: str, parameters: dict[str, str]) -> str | None:
+    """Store a birthday; return what a preview says of one on a leap day.
+
+    The one of an earlier demo goes first: whoever was greeted today would not be greeted again.
+    """
+    path = f"/templates/birthday/instances/{key}"
+    with suppress(SchedulerError):
+        api.request("DELETE", path)
+    api.request("PUT", path, body={"parameters": parameters})
+    preview = api.request("POST", "/templates/birthday/preview", body={"parameters": parameters, "count": 1})
+    return next((str(note["message"]) for note in preview["notes"] if note["code"] == "leap-day"), None)
 
 
 def _look_up(api: ApiClient, schedule_id: str) -> Schedule:
