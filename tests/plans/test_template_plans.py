@@ -68,7 +68,7 @@ async def test_changing_quiet_instances_is_a_few_look_ups_each(
         statement("revise_instances"),
         "birthday", 2, NOW, NOW - timedelta(hours=50), NOW + timedelta(minutes=1),
         keys, instances, document, text, document, text, text, document, document, later, [1] * 3, text,
-        NOW + timedelta(days=32),
+        NOW + timedelta(days=32), [1] * 3, document,
     )  # fmt: skip
     assert nodes[0]["Actual Rows"] == 3
     assert_looked_up(nodes, rows=3)
