@@ -35,24 +35,31 @@ class AnswerOnce:
         self._answers = answers
 
     async def __call__(
-        self, tenant_id: str, once: Once[Result], write: Callable[[Once[Result]], Awaitable[Result]]
+        self,
+        tenant_id: str,
+        once: Once[Result],
+        write: Callable[[Once[Result]], Awaitable[Result]],
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
         """Return the answer of `write`, or the one that was given under the key.
 
-        Raises IdempotencyMismatch where the key was used for another request, and whatever `write` raises.
+        An answer can be kept before all that it promises is so, as that of a pause is; `settle` waits for the rest
+        before it is given again. Raises IdempotencyMismatch where the key was used for another request, and whatever
+        `write` and `settle` raise.
         """
         if once.key is None:
             return once.answer(await write(once))
         known = await self._known(tenant_id, once.key, once.fingerprint)
-        if known is not None:
-            return known
-        try:
-            return once.answer(await write(once))
-        except AnswerTaken:
-            known = await self._known(tenant_id, once.key, once.fingerprint)
+        if known is None:
+            try:
+                return once.answer(await write(once))
+            except AnswerTaken:
+                known = await self._known(tenant_id, once.key, once.fingerprint)
             if known is None:
-                raise Conflict("a request with this Idempotency-Key is under way; try again shortly") from None
-            return known
+                raise Conflict("a request with this Idempotency-Key is under way; try again shortly")
+        if settle is not None:
+            await settle()
+        return known
 
     async def _known(self, tenant_id: str, key: str, fingerprint: bytes) -> Answer | None:
         remembered = await self._answers.find(tenant_id, key)

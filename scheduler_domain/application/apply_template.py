@@ -166,6 +166,7 @@ class ApplyTemplate:
                 continue
             is_same = _says_nothing_new(existing, compiled, given)
             if is_same and not precondition.needs_existing:
+                await self._change.settled(caller, existing.schedule_id)
                 return False
             draft = compiled.draw(key, given, now)
             try:

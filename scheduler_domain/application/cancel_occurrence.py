@@ -5,21 +5,25 @@ names this occurrence alone, and ends only when it has been given back: so a row
 the answer, and what was started in the meantime is answered as under way and goes on.
 """
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.ports.occurrences import Occurrences
-from scheduler_domain.application.ports.schedules import HeldSchedule, Revocation, Schedules
+from scheduler_domain.application.ports.schedules import HeldSchedule, Schedules
 from scheduler_domain.application.read_occurrences import NO_SUCH_OCCURRENCE
-from scheduler_domain.application.until_let_go import until_let_go
+from scheduler_domain.application.until_let_go import answered_in_time, until_let_go
 from scheduler_domain.domain.errors import Conflict, NotFound
 from scheduler_domain.domain.occurrence import Occurrence, OccurrenceKind, Status
 from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import FixedDelayTrigger
 from scheduler_domain.domain.withdrawal import Ending, QueuedOccurrence
+
+_ASKED_AGAIN_AFTER: Final = 0.01
 
 
 class CancelOccurrence:
@@ -30,23 +34,32 @@ class CancelOccurrence:
     async def __call__(self, caller: Caller, occurrence_id: UUID, once: Once[Occurrence]) -> Occurrence:
         """Return the occurrence as it ended. Raises NotFound, AnswerTaken, and Conflict where it is not pending.
 
-        Asks again where a dispatcher claimed it anew after giving it back: that ends, since its instant comes nearer.
+        Raises Unavailable while a dispatcher that holds it is silent. Asks again where a dispatcher claimed it anew
+        after giving it back: that ends, since its instant comes nearer.
         """
-        cancelled: Occurrence | None = None
-        while cancelled is None:
-            occurrence = await self._pending(caller, occurrence_id)
-            revocation: Revocation | None = None
-            async with self._schedules.held(caller.tenant_id, occurrence.schedule_id) as held:
-                if held is None:
-                    raise Conflict("its schedule was deleted; the occurrence ends by itself and is not started")
-                row = _row_of(held, occurrence_id)
-                if row is not None and row.is_leased(held.now):
-                    revocation = await held.revoke(row)
-                elif row is not None:
-                    cancelled = _ended(occurrence, held.now)
-                    await held.cancel(row, _next_due_at(held, row), once.remembered(cancelled))
-            await until_let_go(self._schedules, revocation)
-        return cancelled
+        async with answered_in_time():
+            while True:
+                occurrence = await self._pending(caller, occurrence_id)
+                cancelled = await self._cancelled(caller, occurrence, once)
+                if cancelled is not None:
+                    return cancelled
+                await until_let_go(self._schedules, caller.tenant_id, occurrence.schedule_id)
+                await asyncio.sleep(_ASKED_AGAIN_AFTER)
+
+    async def _cancelled(self, caller: Caller, occurrence: Occurrence, once: Once[Occurrence]) -> Occurrence | None:
+        """End the occurrence if nobody holds it; otherwise ask it back, and return None."""
+        async with self._schedules.held(caller.tenant_id, occurrence.schedule_id) as held:
+            if held is None:
+                raise Conflict("its schedule was deleted; the occurrence ends by itself and is not started")
+            row = _row_of(held, occurrence.id)
+            if row is None:
+                return None
+            if row.is_leased(held.now):
+                await held.revoke(row)
+                return None
+            cancelled = _ended(occurrence, held.now)
+            await held.cancel(row, _next_due_at(held, row), once.remembered(cancelled))
+            return cancelled
 
     async def _pending(self, caller: Caller, occurrence_id: UUID) -> Occurrence:
         occurrence = await self._occurrences.by_id(caller.tenant_id, occurrence_id)

@@ -2,10 +2,12 @@
 
 After a change is answered, no attempt starts that it forbids. A dispatcher may hold occurrences in memory, leased
 before the change: the same transaction records a revocation, and the answer waits until each such dispatcher has
-confirmed that it let go, or its lease has run out (docs/decisions/0007).
+confirmed that it let go, or its lease has run out (docs/decisions/0007). A request that finds nothing left to change
+waits as well: it may be the repetition of one whose answer never came.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.plan_anew import Planner, stopped, unmoved
 from scheduler_domain.application.ports.schedules import Changed, HeldSchedule, Schedules
 from scheduler_domain.application.read_schedules import NO_SUCH_SCHEDULE
-from scheduler_domain.application.until_let_go import until_let_go
+from scheduler_domain.application.until_let_go import answered_in_time, until_let_go
 from scheduler_domain.domain.errors import InvalidField, NotFound, VersionMismatch
 from scheduler_domain.domain.fired_days import LATELY, MOST_LATELY
 from scheduler_domain.domain.occurrence import OccurrenceKind
@@ -27,7 +29,7 @@ from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.template import InstanceOrigin
 from scheduler_domain.domain.validation import TargetPolicy, check_definition, checked_rule
-from scheduler_domain.domain.withdrawal import Ending, Withdrawal, withdraw, withdraw_nothing
+from scheduler_domain.domain.withdrawal import Ending, Withdrawal, withdraw, withdraw_nothing, withdraw_remains
 
 Edit = Callable[[ScheduleDefinition], ScheduleDefinition]
 """From the definition as it stands to the one that is wanted."""
@@ -52,7 +54,11 @@ class Pause(Struct, frozen=True):
 
 
 class ChangeSchedule:
-    """The use cases that hold a schedule. All raise NotFound, and VersionMismatch by their precondition."""
+    """The use cases that hold a schedule. All raise NotFound, and VersionMismatch by their precondition.
+
+    All raise Unavailable where they are not answered in time (until_let_go.py). The change may have been made by then;
+    a repetition of the request finds it made, and is answered once dispatchers have let go.
+    """
 
     def __init__(self, schedules: Schedules, policy: TargetPolicy, planner: Planner) -> None:
         self._schedules = schedules
@@ -74,7 +80,7 @@ class ChangeSchedule:
         With `was` nothing is changed unless that is what the instance still comes from.
         Raises InvalidField with every problem found, and KeyTaken.
         """
-        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+        async with self._changing(caller.tenant_id, schedule_id) as held:
             before = _found(held, precondition)
             if origin is not None and not await before.remember_origin(origin, was):
                 return before.schedule
@@ -85,30 +91,28 @@ class ChangeSchedule:
             checked_rule(definition, before.schedule.created_at)
             fired = None if origin is None else await before.fired_since(before.now - LATELY, MOST_LATELY)
             changed = self._edited(before, definition, fired)
-            revocation = await before.change(changed, None)
-        await until_let_go(self._schedules, revocation)
-        return changed.schedule
+            await before.change(changed, None)
+            return changed.schedule
 
     async def pause(
         self, caller: Caller, schedule_id: UUID, precondition: Precondition, pause: Pause, once: Once[Schedule]
     ) -> Schedule:
         """Withdraw what is planned and plan nothing more. A schedule that fires nothing already stays as it is."""
-        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+        async with self._changing(caller.tenant_id, schedule_id) as held:
             before = _found(held, precondition)
             if pause.resume_at is not None and pause.resume_at <= before.now:
                 raise InvalidField.at("/resumeAt", "not-in-the-future", "resumeAt lies in the future, or is left out")
             if _is_paused_so_already(before, pause):
                 return before.schedule
             changed = self._paused(before, before.schedule.definition, pause)
-            revocation = await before.change(changed, once.remembered(changed.schedule))
-        await until_let_go(self._schedules, revocation)
-        return changed.schedule
+            await before.change(changed, once.remembered(changed.schedule))
+            return changed.schedule
 
     async def resume(
         self, caller: Caller, schedule_id: UUID, precondition: Precondition, catch_up: bool, once: Once[Schedule]
     ) -> Schedule:
         """Plan from now on or, to catch up, from the instant of the pause by the misfire policy."""
-        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
+        async with answered_in_time(), self._schedules.held(caller.tenant_id, schedule_id) as held:
             before = _found(held, precondition)
             if before.schedule.definition.enabled:
                 return before.schedule
@@ -117,15 +121,21 @@ class ChangeSchedule:
             if from_ != before.now:
                 changed = replace(changed, in_force_since=before.in_force_since)  # as if there had been no pause
             await before.change(changed, once.remembered(changed.schedule))
-        return changed.schedule
+            return changed.schedule
 
     async def delete(self, caller: Caller, schedule_id: UUID, precondition: Precondition) -> None:
         """Delete the schedule; what is under way finishes, what waits is cancelled, and its history stays."""
-        async with self._schedules.held(caller.tenant_id, schedule_id) as held:
-            before = _found(held, precondition)
-            withdrawal = withdraw(before.queued, before.now, Ending.DELETED)
-            revocation = await before.delete(withdrawal, Ending.DELETED)
-        await until_let_go(self._schedules, revocation)
+        async with self._changing(caller.tenant_id, schedule_id) as held:
+            if held is not None:
+                precondition.check(held.schedule.version)
+                await held.delete(withdraw(held.queued, held.now, Ending.DELETED), Ending.DELETED)
+        if held is None:
+            raise NotFound(NO_SUCH_SCHEDULE)
+
+    async def settled(self, caller: Caller, schedule_id: UUID) -> None:
+        """Return once no dispatcher can start what changes of this schedule forbade. Raises Unavailable."""
+        async with answered_in_time():
+            await until_let_go(self._schedules, caller.tenant_id, schedule_id)
 
     def _edited(self, held: HeldSchedule, definition: ScheduleDefinition, fired: Collection[UUID] | None) -> Changed:
         was_enabled = held.schedule.definition.enabled
@@ -160,9 +170,18 @@ class ChangeSchedule:
 
     def _resumed(self, held: HeldSchedule, definition: ScheduleDefinition, from_: datetime) -> Changed:
         schedule = _revised(held, definition)
-        unwithdrawn = _withdrawn_by_none(held, schedule)
-        planned = self._planner.resumed(held, schedule, from_)
-        return _changed(held, _planned_anew(held, schedule, planned, unwithdrawn), planned, unwithdrawn)
+        reason = Ending.DISABLED if held.schedule.state == ScheduleState.DISABLED else Ending.PAUSED
+        remains = withdraw_remains(held.queued, held.now)
+        planned = self._planner.resumed(held, schedule, remains, from_)
+        return _changed(held, _planned_anew(held, schedule, planned, remains), planned, remains, reason)
+
+    @asynccontextmanager
+    async def _changing(self, tenant_id: str, schedule_id: UUID) -> AsyncIterator[HeldSchedule | None]:
+        """Hold the schedule for a change; whoever has left the context may say that nothing forbidden starts."""
+        async with answered_in_time():
+            async with self._schedules.held(tenant_id, schedule_id) as held:
+                yield held
+            await until_let_go(self._schedules, tenant_id, schedule_id)
 
 
 def _found(held: HeldSchedule | None, precondition: Precondition) -> HeldSchedule:
@@ -208,8 +227,8 @@ def _planned_anew(held: HeldSchedule, schedule: Schedule, planned: Plan, withdra
 
 def _under_way(held: HeldSchedule, withdrawal: Withdrawal) -> list[UUID]:
     """Return the occurrences of the plan that were started, and finish whatever becomes of their schedule."""
-    withdrawn = {*withdrawal.forgotten, *withdrawal.cancelled}
-    return [row.id for row in held.queued if row.kind == OccurrenceKind.SCHEDULED and row.id not in withdrawn]
+    staying = [row for row in held.queued if row.id not in withdrawal.leaving]
+    return [row.id for row in staying if row.kind == OccurrenceKind.SCHEDULED]
 
 
 def _changed(

@@ -26,6 +26,7 @@ from scheduler_domain.domain.payload import BodySource, body_pieces, is_fixed
 from scheduler_domain.domain.schedule import ScheduleState
 from scheduler_domain.domain.target import EventTarget, HttpTarget, QueueTarget, Target, target_kind
 from scheduler_domain.domain.trace import traceparent
+from scheduler_domain.domain.withdrawal import Ending, leaves_no_trace
 
 CLAIM_AHEAD = timedelta(seconds=4)
 _SLICE = 100  # encoding shares the loop with firing
@@ -51,6 +52,8 @@ class ClaimOccurrences:
         self._tracer = tracer
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
         self._from_tag: datetime | None = None
+        self._unexpected: list[Claimed] = []
+        self._unjudged: list[Claimed] = []
 
     def look_at_everything(self) -> None:
         """Begin the next claim at the head of the queue: something may have become due behind this walk."""
@@ -71,6 +74,19 @@ class ClaimOccurrences:
             step.handled(len(claimed))
             return await self._prepared(claimed, asked_at + self._trusted_for)
 
+    async def let_go(self) -> None:
+        """Take out of the queue what was withdrawn ahead of its instant, and give back what cannot be judged yet.
+
+        Apart from `step`, because what it returned has to be held whether this succeeds or not. What an error kept
+        from being written is written the next time, or found by another claim once its lease has run out.
+        """
+        if self._unexpected:
+            await self._queue.forget(self._unexpected)
+            self._unexpected = []
+        if self._unjudged:
+            await self._queue.release(self._unjudged)
+            self._unjudged = []
+
     async def _prepared(
         self, claimed: Sequence[Claimed], lease_ends: float
     ) -> tuple[list[HeldOccurrence], list[Ended]]:
@@ -79,11 +95,15 @@ class ClaimOccurrences:
         for position, item in enumerate(claimed):
             terms = None if item.definition is None else _decode_terms(item.definition)
             item.definition = None
-            reason = "schedule-deleted" if terms is None else _why_not(item)
-            if terms is None or (reason is not None and not may_await_callback(item, terms)):
-                ended.append(_withdrawn(item, terms, reason, self._clock.now()))
-            else:
+            reason = Ending.DELETED if terms is None else _why_not(item)
+            if terms is not None and (reason is None or may_await_callback(item, terms)):
                 held.append(self._hold(item, terms, lease_ends, reason))
+            elif _is_read_too_early(item):
+                self._unjudged.append(item)
+            elif leaves_no_trace(item.kind, item.was_tried, item.scheduled_for, self._clock.now()):
+                self._unexpected.append(item)
+            else:
+                ended.append(_withdrawn(item, terms, reason, self._clock.now()))
             if position % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         return held, ended
@@ -119,7 +139,7 @@ def lane_of(target: Target) -> str:
             return f"{parts.scheme}://{parts.netloc}"
 
 
-def _why_not(claimed: Claimed) -> str | None:
+def _why_not(claimed: Claimed) -> Ending | None:
     """Return why a claimed row of a schedule that exists is not to be delivered any more, or None.
 
     What was asked for since a pause comes with an active schedule (claim_occurrences.sql).
@@ -127,15 +147,24 @@ def _why_not(claimed: Claimed) -> str | None:
     if claimed.kind == OccurrenceKind.MANUAL:
         return None
     if claimed.schedule_state == ScheduleState.PAUSED:
-        return "schedule-paused"
+        return Ending.PAUSED
     if claimed.schedule_state == ScheduleState.DISABLED:
-        return "schedule-disabled"
+        return Ending.DISABLED
     if claimed.revision != claimed.schedule_revision and not claimed.was_tried:
-        return "schedule-changed"
+        return Ending.REPLANNED
     return None
 
 
-def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: str | None, now: datetime) -> Ended:
+def _is_read_too_early(claimed: Claimed) -> bool:
+    """Tell a row that an edit has changed since this claim read its schedule: the one is of after it, the other before.
+
+    A statement sees what was committed when it began, but locks a row as it is by then.
+    """
+    return claimed.schedule_revision is not None and claimed.revision > claimed.schedule_revision
+
+
+def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: Ending | None, now: datetime) -> Ended:
+    # An edit has planned its own next; after a pause that was lifted meanwhile, nobody else has.
     return Ended(
         claimed,
         Status.CANCELLED,
@@ -145,9 +174,13 @@ def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: str | None
         now,
         None,
         "NONE" if terms is None else target_kind(terms.target),
-        next_due_at=None if terms is None else next_due_at(now, chain_delay_sec(claimed, terms)),
+        next_due_at=None if terms is None or reason == Ending.REPLANNED else _next_of_chain(claimed, terms, now),
         frees_line=terms is not None and terms.overlap != "ALLOW_ALL",
     )
+
+
+def _next_of_chain(claimed: Claimed, terms: DeliveryTerms, ended_at: datetime) -> datetime | None:
+    return next_due_at(ended_at, chain_delay_sec(claimed, terms))
 
 
 def _delivery(claimed: Claimed, terms: DeliveryTerms, *, is_recorded: bool) -> Delivery:

@@ -56,11 +56,11 @@ class Planner(Struct, frozen=True):
             return self._ahead(placed(cursor, first_left(rule, held.now, fired)), held.now)
         return self._ahead(placed(cursor, first), held.now)
 
-    def resumed(self, held: HeldSchedule, schedule: Schedule, from_: datetime) -> Plan:
+    def resumed(self, held: HeldSchedule, schedule: Schedule, remains: Withdrawal, from_: datetime) -> Plan:
         """Plan a schedule that was paused, from now or, to catch up, from the instant of its pause."""
-        cursor = _cursor(held, schedule, Withdrawal())
+        cursor = _cursor(held, schedule, remains)
         if cursor.rule.is_chained:
-            return self._ahead(replace(cursor, next_fire_at=_next_of_resumed_chain(held, cursor)), held.now)
+            return self._ahead(replace(cursor, next_fire_at=_next_of_resumed_chain(held, cursor, remains)), held.now)
         return self._from(cursor, from_, held.now)
 
     def _from(self, cursor: Cursor, from_: datetime, now: datetime) -> Plan:
@@ -112,9 +112,8 @@ def _is_about_something_else(before: PlanningRule, after: PlanningRule) -> bool:
 
 def _next_of_edited_chain(held: HeldSchedule, cursor: Cursor, withdrawal: Withdrawal) -> datetime | None:
     """Return None while an occurrence is under way, whose end decides; else the instant that was due, or a delay on."""
-    withdrawn = {*withdrawal.forgotten, *withdrawal.cancelled}
     planned = [row for row in held.queued if row.kind == OccurrenceKind.SCHEDULED]
-    if any(row.id not in withdrawn for row in planned):
+    if any(row.id not in withdrawal.leaving for row in planned):
         return None
     ahead = [row.scheduled_for for row in planned if row.scheduled_for >= held.now]
     was_due = min(ahead, default=held.cursor.next_fire_at)
@@ -123,8 +122,8 @@ def _next_of_edited_chain(held: HeldSchedule, cursor: Cursor, withdrawal: Withdr
     return _not_before_start(was_due, cursor)
 
 
-def _next_of_resumed_chain(held: HeldSchedule, cursor: Cursor) -> datetime | None:
-    if any(row.kind == OccurrenceKind.SCHEDULED for row in held.queued):
+def _next_of_resumed_chain(held: HeldSchedule, cursor: Cursor, remains: Withdrawal) -> datetime | None:
+    if any(row.kind == OccurrenceKind.SCHEDULED and row.id not in remains.leaving for row in held.queued):
         return None
     was_due = (held.last_ended_at or cursor.created_at) + _delay(cursor)
     return _not_before_start(was_due if was_due > held.now else held.now + _delay(cursor), cursor)

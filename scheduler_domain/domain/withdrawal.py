@@ -2,6 +2,11 @@
 
 Nothing disappears: an instant whose time has come ends in the ledger as CANCELLED with a reason. Only what lies ahead
 is forgotten without a trace, because it is either planned anew or no longer expected.
+
+What a dispatcher holds is never taken from it. It may start an occurrence between the moment of this decision and the
+commit that makes it true, which a database that stalls can put seconds apart; if it then vanished as well, a delivery
+would be known to nobody. So such a row is left to its holder: it is told to let go, and whoever claims the row
+afterwards finds the schedule as it is by then, and ends the row or forgets it (docs/decisions/0007).
 """
 
 from collections.abc import Sequence
@@ -10,6 +15,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scheduler_domain.domain.occurrence import OccurrenceKind
 
@@ -45,19 +51,29 @@ class Ending(StrEnum):
     """Why occurrences are withdrawn; the value is the reason that the ledger keeps."""
 
     PAUSED = "schedule-paused"
+    DISABLED = "schedule-disabled"
     DELETED = "schedule-deleted"
     REPLANNED = "schedule-changed"
     BY_HAND = "cancelled-by-hand"
 
 
 class Withdrawal(Struct, frozen=True):
-    """`forgotten` leave without a trace, `cancelled` for the ledger; the `holders` have leases until `held_until`."""
+    """`forgotten` leave without a trace, `cancelled` for the ledger, `left` as soon as their holders have let go.
+
+    The `holders` have leases until `held_until`, of these rows or of such as stay.
+    """
 
     forgotten: Sequence[UUID] = ()
     cancelled: Sequence[UUID] = ()
+    left: Sequence[UUID] = ()
     returned_run_count: int = 0
     holders: Sequence[int] = ()
     held_until: datetime | None = None
+
+    @property
+    def leaving(self) -> frozenset[UUID]:
+        """Everything that is part of no plan any more, at once or once it is let go."""
+        return frozenset((*self.forgotten, *self.cancelled, *self.left))
 
 
 def withdraw(queued: Sequence[QueuedOccurrence], now: datetime, ending: Ending) -> Withdrawal:
@@ -68,12 +84,17 @@ def withdraw(queued: Sequence[QueuedOccurrence], now: datetime, ending: Ending) 
     for a deletion, after which nobody could say what a callback means. Manual occurrences are part of no plan: only a
     deletion ends them. A backfill is no part of the plan either, but a pause stops what is left of it.
     """
-    leaving = [row for row in queued if _leaves(row, now, ending)]
-    forgotten = [row for row in leaving if _is_forgotten(row, now)]
-    cancelled = [row for row in leaving if not _is_forgotten(row, now)]
-    planned_count = sum(row.kind == OccurrenceKind.SCHEDULED for row in leaving)
+    leaving = [row for row in queued if not _is_under_way(row, now) and _is_ended_by(row, ending)]
+    free = [row for row in leaving if not row.is_leased(now)]
     return _with_holders(
-        queued, now, Withdrawal([row.id for row in forgotten], [row.id for row in cancelled], planned_count)
+        queued,
+        now,
+        Withdrawal(
+            forgotten=[row.id for row in free if _is_forgotten(row, now)],
+            cancelled=[row.id for row in free if not _is_forgotten(row, now)],
+            left=[row.id for row in leaving if row.is_leased(now)],
+            returned_run_count=sum(row.kind == OccurrenceKind.SCHEDULED for row in leaving),
+        ),
     )
 
 
@@ -82,29 +103,48 @@ def withdraw_nothing(queued: Sequence[QueuedOccurrence], now: datetime) -> Withd
     return _with_holders(queued, now, Withdrawal())
 
 
-def _leaves(row: QueuedOccurrence, now: datetime, ending: Ending) -> bool:
-    is_held = row.lease_until > now
-    if is_held and row.due_at <= now:
-        return False
+def withdraw_remains(queued: Sequence[QueuedOccurrence], now: datetime) -> Withdrawal:
+    """Decide about what a pause has left in the queue, for a schedule that is to be active again and planned anew.
+
+    Whoever still holds a row ahead of its instant holds it to end it: the row must go before its instant is planned
+    again, or it would take the new one with it. Nobody has to let go of anything. What a person asked for stays.
+    """
+    planned = [row for row in queued if row.kind == OccurrenceKind.SCHEDULED and not row.is_requested]
+    leaving = [row for row in planned if not row.is_awaiting and not _is_under_way(row, now)]
+    return Withdrawal(
+        forgotten=[row.id for row in leaving if _is_forgotten(row, now)],
+        cancelled=[row.id for row in leaving if not _is_forgotten(row, now)],
+    )
+
+
+def leaves_no_trace(kind: str, was_tried: bool, scheduled_for: datetime, now: datetime) -> bool:
+    """Tell a withdrawn occurrence that is not expected any more from one that the ledger has to account for."""
+    return kind == OccurrenceKind.SCHEDULED and not was_tried and scheduled_for >= now
+
+
+def _is_under_way(row: QueuedOccurrence, now: datetime) -> bool:
+    """Tell what has had its instant and is leased: delivered, or held until its next attempt, which is its holder's."""
+    return row.is_leased(now) and row.due_at <= now
+
+
+def _is_ended_by(row: QueuedOccurrence, ending: Ending) -> bool:
     match ending:
         case Ending.DELETED | Ending.BY_HAND:
             return True
-        case Ending.PAUSED:
+        case Ending.PAUSED | Ending.DISABLED:
             return row.kind != OccurrenceKind.MANUAL and not row.is_awaiting
         case Ending.REPLANNED:
             return row.kind == OccurrenceKind.SCHEDULED and not row.was_tried
 
 
 def _is_forgotten(row: QueuedOccurrence, now: datetime) -> bool:
-    return row.kind == OccurrenceKind.SCHEDULED and not row.was_tried and row.scheduled_for >= now
+    return leaves_no_trace(row.kind, row.was_tried, row.scheduled_for, now)
 
 
 def _with_holders(queued: Sequence[QueuedOccurrence], now: datetime, withdrawal: Withdrawal) -> Withdrawal:
-    held = [row for row in queued if row.lease_until > now and row.leased_by is not None]
-    return Withdrawal(
-        withdrawal.forgotten,
-        withdrawal.cancelled,
-        withdrawal.returned_run_count,
+    held = [row for row in queued if row.is_leased(now) and row.leased_by is not None]
+    return replace(
+        withdrawal,
         holders=sorted({row.leased_by for row in held if row.leased_by is not None}),
         held_until=max((row.lease_until for row in held), default=None),
     )

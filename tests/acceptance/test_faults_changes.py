@@ -12,8 +12,10 @@ import httpx
 import jwt
 import pytest
 
+from scheduler_domain.domain.errors import Unavailable
 from scheduler_domain.infra.embedded import EmbeddedServers, ephemeral_servers
 from scheduler_domain.infra.postgres.migrate import upgrade
+from scheduler_domain.infra.postgres.pool import COMMAND_TIMEOUT, open_tenant_pool
 from tests.support.processes import Processes, RunningProcess
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
@@ -114,6 +116,25 @@ async def test_a_delete_while_postgresql_restarts_is_repeated_until_it_is_true(
     assert set(codes[:-1]) <= {httpx.codes.SERVICE_UNAVAILABLE}
     await eventually(lambda: datetime.now(UTC) > answered_at + timedelta(seconds=3), within=10)
     assert [request for request in receiver.requests if request.at > answered_at + timedelta(milliseconds=500)] == []
+
+
+async def test_a_transaction_that_a_silent_database_holds_up_is_given_up_in_time(own_servers: EmbeddedServers) -> None:
+    """Not even to undo it may anybody wait: a database that is stuck confirms nothing."""
+    async with open_tenant_pool(own_servers.urls.postgres_url) as pool:
+
+        async def held_up() -> None:
+            async with pool.transaction("acme") as connection:
+                own_servers.postgres.pause()
+                await connection.execute("SELECT 1")
+
+        began = time.monotonic()
+        try:
+            with pytest.raises(Unavailable):
+                await asyncio.wait_for(held_up(), COMMAND_TIMEOUT.total_seconds() + 2)
+            assert time.monotonic() - began < COMMAND_TIMEOUT.total_seconds() + 0.5
+        finally:
+            own_servers.postgres.resume()
+        assert await pool.platform_value("SELECT 1") == 1
 
 
 async def is_held(servers: EmbeddedServers, schedule: str) -> bool:

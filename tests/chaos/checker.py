@@ -165,7 +165,8 @@ class _Told:
         spans = phases(self._story)
         shortest = min(phase.rule.delay for phase in spans if isinstance(phase.rule, Chain))
         rows = sorted(self._planned, key=lambda row: row.scheduled_for)
-        for before, after in pairwise(rows):
+        # What was withdrawn is no link of it: an edit has planned the next without waiting for the end of that.
+        for before, after in pairwise(row for row in rows if row.status != "CANCELLED"):
             gap = after.scheduled_for - before.ended_at
             if gap < shortest - EARLY_TOLERANCE:
                 yield self._defect("early", after.scheduled_for, f"due {gap:.3f} s after the one before it ended")

@@ -232,6 +232,14 @@ def test_what_an_edit_a_pause_or_a_delete_withdrew_is_explained() -> None:
     assert kinds(history) == set()
 
 
+def test_what_an_edit_withdrew_is_no_link_of_a_chain() -> None:
+    history = clean()
+    edited = replace(CHAIN, changes=[*CHAIN.changes, Change(Action.REPLANNED, BEGAN + 11, BEGAN + 13, Chain(10))])
+    stories = [edited if story is CHAIN else story for story in history.stories]
+    withdrawn = with_row(replace(history, stories=stories), row(CHAIN, BEGAN + 12, "CANCELLED", "schedule-changed"))
+    assert kinds(withdrawn) == set()
+
+
 def test_a_misfire_is_explained_and_a_refused_attempt_is_no_duplicate() -> None:
     history = clean()
     history = with_row(

@@ -28,7 +28,7 @@ async def carried_over(connection: asyncpg.Connection, queue: PostgresDueQueue, 
     [schedule] = await store_schedules(connection, TENANT)
     await store_due(connection, TENANT, [schedule], now + due_in)
     assert await queue.claim(1, timedelta(minutes=1), None)
-    await connection.execute(statement("carry_over_occurrences"), TENANT, schedule, NEW_REVISION, now)
+    await connection.execute(statement("carry_over_occurrences"), TENANT, schedule, 1, NEW_REVISION, now, [])
     return await connection.fetchrow("SELECT revision, lease_token, lease_until > now() AS is_held FROM due_queue")
 
 

@@ -184,37 +184,53 @@ async def test_the_outcome_of_a_row_that_was_withdrawn_does_not_end_the_one_that
     assert row.revision == 2
 
 
+async def held_and_paused(store: Store, number: int, lease_length: timedelta) -> UUID:
+    """Let a dispatcher hold the one occurrence of a schedule, and pause that."""
+    new = accepted(datetime.now(UTC) + AHEAD)
+    await store.schedules.add(new, None)
+    await store.queue(number, lease_length).claim(1, AHEAD, None)
+    async with store.schedules.held(TENANT, new.schedule.id) as held:
+        await held.change(paused(held), None)
+    return new.schedule.id
+
+
 async def test_a_change_is_obeyed_once_each_holder_has_said_so(store: Store) -> None:
     dispatchers = store.dispatchers(DatabaseClock())
     number = await dispatchers.register("one")
-    new = accepted(soon())
-    await store.schedules.add(new, None)
-    await store.queue(number).claim(1, AHEAD, None)
-    async with store.schedules.held(TENANT, new.schedule.id) as held:
-        revocation = await held.change(paused(held), None)
-    assert not await store.schedules.obeyed(revocation)
+    schedule = await held_and_paused(store, number, timedelta(seconds=15))
+    assert not await store.schedules.is_obeyed(TENANT, schedule)
     [told] = await dispatchers.recent_revocations()
-    assert (told.tenant_id, told.schedule_id) == (TENANT, new.schedule.id)
+    assert (told.tenant_id, told.schedule_id) == (TENANT, schedule)
     await dispatchers.beat(number, [told.sequence])
-    assert await store.schedules.obeyed(revocation)
+    assert await store.schedules.is_obeyed(TENANT, schedule)
 
 
 async def test_a_change_is_obeyed_once_the_leases_of_silent_holders_have_run_out(store: Store) -> None:
     number = await store.dispatchers(DatabaseClock()).register("one")
-    new = accepted(soon())
-    await store.schedules.add(new, None)
-    await store.queue(number, timedelta(milliseconds=200)).claim(1, AHEAD, None)
-    async with store.schedules.held(TENANT, new.schedule.id) as held:
-        revocation = await held.change(paused(held), None)
-    assert revocation is not None
-    await eventually(lambda: store.schedules.obeyed(revocation), within=5)
+    schedule = await held_and_paused(store, number, timedelta(milliseconds=200))
+    await eventually(lambda: store.schedules.is_obeyed(TENANT, schedule), within=5)
+
+
+async def test_what_is_held_is_left_to_its_holder_and_forgotten_by_a_claim_that_finds_it_withdrawn(
+    store: Store,
+) -> None:
+    number = await store.dispatchers(DatabaseClock()).register("one")
+    await held_and_paused(store, number, timedelta(milliseconds=200))
+    assert len(await store.queued()) == 1
+    [claimed] = await eventually(lambda: store.queue(2).claim(1, AHEAD, None), within=5)
+    await store.queue(2).forget([replace(claimed, lease_token=claimed.lease_token - 1)])
+    assert len(await store.queued()) == 1, "not by who has it no more"
+    await store.queue(2).forget([claimed])
+    assert await store.queued() == {}
+    assert await store.ledger() == {}
 
 
 async def test_a_change_that_nobody_holds_anything_of_is_true_at_once(store: Store) -> None:
     new = accepted(in_an_hour())
     await store.schedules.add(new, None)
     async with store.schedules.held(TENANT, new.schedule.id) as held:
-        assert await held.change(paused(held), None) is None
+        await held.change(paused(held), None)
+    assert await store.schedules.is_obeyed(TENANT, new.schedule.id)
 
 
 async def test_a_manual_occurrence_is_due_at_once_and_once(store: Store) -> None:

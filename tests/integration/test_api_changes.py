@@ -323,6 +323,69 @@ async def test_a_change_is_answered_when_the_holder_has_let_go(
     assert (await asyncio.wait_for(asked, 5)).is_success
 
 
+async def obeyed(store: Connection, number: int) -> None:
+    """Let the dispatcher confirm all that it was told."""
+    await store.execute(
+        "UPDATE dispatcher SET obeyed = (SELECT array_agg(sequence) FROM revocation) WHERE id = $1", number
+    )
+
+
+KEY = {"Idempotency-Key": "once-and-for-all"}
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "sent", "codes"),
+    [
+        ("POST", "/pause", {"headers": KEY}, [200, 200]),
+        ("POST", "/pause", {}, [200, 200]),
+        ("PATCH", "", {"json": {"trigger": {"cron": "0 0 1 1 *"}}}, [200, 200]),
+        ("DELETE", "", {}, [204, 404]),
+    ],
+)
+async def test_a_repetition_is_answered_no_sooner_than_the_holder_has_let_go(
+    admin: httpx.AsyncClient, store: Connection, method: str, place: str, sent: dict[str, Any], codes: list[int]
+) -> None:
+    path = await path_of(admin, trigger=EACH_SECOND)
+    number = await hold_first(store)
+    first = asyncio.create_task(admin.request(method, f"{path}{place}", **sent))
+    await eventually(lambda: store.fetchval("SELECT sequence FROM revocation"), within=5)
+    again = asyncio.create_task(admin.request(method, f"{path}{place}", **sent))
+    answered, _ = await asyncio.wait((first, again), timeout=0.5)
+    assert not answered, "answered before the dispatcher confirmed"
+    await obeyed(store, number)
+    answers = await asyncio.wait_for(asyncio.gather(first, again), 5)
+    assert [answer.status_code for answer in answers] == codes
+    assert await store.fetchval("SELECT count(*) FROM revocation") == 1
+
+
+async def test_a_change_that_a_silent_holder_delays_is_answered_within_five_seconds_and_its_repetition_truly(
+    admin: httpx.AsyncClient, store: Connection
+) -> None:
+    path = await path_of(admin, trigger=EACH_SECOND)
+    number = await hold_first(store, seconds=60)
+    began = asyncio.get_running_loop().time()
+    delayed = await admin.post(f"{path}/pause", headers=KEY)
+    assert asyncio.get_running_loop().time() - began < 5.5
+    assert (delayed.status_code, delayed.headers["retry-after"]) == (503, "2")
+    await obeyed(store, number)
+    repeated = await admin.post(f"{path}/pause", headers=KEY)
+    assert (repeated.status_code, repeated.json()["state"]) == (200, "PAUSED")
+
+
+async def test_a_holder_that_renewed_its_lease_since_is_waited_for_as_well(
+    admin: httpx.AsyncClient, store: Connection
+) -> None:
+    path = await path_of(admin, trigger=EACH_SECOND)
+    number = await hold_first(store, seconds=1)
+    asked = asyncio.create_task(admin.post(f"{path}/pause"))
+    held_until = await eventually(lambda: store.fetchval("SELECT held_until FROM revocation"), within=5)
+    await store.execute("UPDATE due_queue SET lease_until = now() + interval '1 min' WHERE leased_by = $1", number)
+    await eventually(lambda: datetime.now(UTC) > held_until + timedelta(milliseconds=200), within=5)
+    assert not asked.done()
+    await obeyed(store, number)
+    assert (await asyncio.wait_for(asked, 5)).status_code == 200
+
+
 async def test_a_holder_that_is_gone_is_waited_for_until_its_lease_ends(
     admin: httpx.AsyncClient, store: Connection
 ) -> None:

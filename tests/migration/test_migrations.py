@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -112,7 +113,7 @@ async def test_the_api_sees_one_tenant_and_without_a_tenant_nothing(connection: 
         "DELETE FROM scheduler.schedule",
         "INSERT INTO scheduler.schedule_cursor (tenant_id) VALUES ('a')",
         "UPDATE scheduler.schedule SET definition = '{}'",
-        "UPDATE scheduler.ledger SET status = 'COMPLETED'",
+        "UPDATE scheduler.ledger SET scheduled_for = now()",
         "DELETE FROM scheduler.ledger",
         "CREATE TABLE scheduler.mine (id int)",
         "ALTER TABLE scheduler.ledger DISABLE ROW LEVEL SECURITY",
@@ -122,6 +123,23 @@ async def test_a_dispatcher_may_do_its_statements_and_no_more(connection: asyncp
     await connection.execute("SET ROLE scheduler_dispatch")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute(statement)
+
+
+async def test_all_that_a_dispatcher_may_correct_in_the_ledger_is_a_delivery_written_as_withdrawn(
+    connection: asyncpg.Connection,
+) -> None:
+    await connection.execute("SET ROLE scheduler_dispatch")
+    for number, status in enumerate(("CANCELLED", "FAILED")):
+        await connection.execute(
+            "INSERT INTO scheduler.ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status,"
+            " reason, attempt_count, fired_at, ended_at) VALUES ('a', $1, gen_random_uuid(), 'SCHEDULED', 1, now(),"
+            " now(), $2, 'x', 0, now(), now())",
+            UUID(int=number),
+            status,
+        )
+    assert await connection.execute("UPDATE scheduler.ledger SET status = 'COMPLETED'") == "UPDATE 1"
+    kept = await connection.fetch("SELECT status FROM scheduler.ledger ORDER BY id")
+    assert [row["status"] for row in kept] == ["COMPLETED", "FAILED"]
 
 
 async def test_partitions_are_made_ahead_and_dropped_by_age(connection: asyncpg.Connection) -> None:

@@ -92,7 +92,14 @@ async def test_one_schedule_is_a_few_look_ups(
 async def test_holding_a_schedule_is_a_few_look_ups(
     api_connection: "asyncpg.Connection[asyncpg.Record]", stored: UUID, name: str
 ) -> None:
-    assert_looked_up(await plan_of(api_connection, statement(name), stored))
+    revision = (1,) if name == "hold_occurrences" else ()
+    assert_looked_up(await plan_of(api_connection, statement(name), stored, *revision))
+
+
+async def test_whether_anybody_has_to_let_go_is_a_few_look_ups(
+    api_connection: "asyncpg.Connection[asyncpg.Record]", stored: UUID
+) -> None:
+    assert_looked_up(await plan_of(api_connection, tenant_statement("revocation_pending"), stored))
 
 
 async def test_a_page_of_schedules_costs_by_the_page(

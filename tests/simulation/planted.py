@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -113,7 +114,7 @@ class _NeverRenews(RescueOccurrences):
 class _NeverWaits(MemorySchedules):
     """Calls every revocation obeyed, so that changes are acknowledged before dispatchers have let go."""
 
-    async def obeyed(self, revocation: object) -> bool:
+    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
         return True
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.change_schedule import Pause, Precondition
 from scheduler_domain.application.ports.answers import Answer
-from scheduler_domain.domain.errors import InvalidField
+from scheduler_domain.domain.errors import InvalidField, Unavailable
 from scheduler_domain.domain.roles import Caller, Role
 from scheduler_domain.domain.schedule import (
     CronTrigger,
@@ -35,6 +35,8 @@ from tests.simulation.installation import Api, Installation
 from tests.simulation.memory.tables import ScheduleKey
 
 ANY = Precondition()
+_UNANSWERED = (ConnectionError, Unavailable)
+"""What was asked may have been done, or not, or done and not confirmed by every dispatcher in time."""
 _PATIENT = Retry(max_attempts=4, initial_delay_sec=0.5, factor=1.5, max_delay_sec=2)
 _TARGETS: tuple[Target, ...] = (EventTarget("ticks"), HttpTarget(HttpRequest("https://receiver.example/ticks")))
 
@@ -98,7 +100,7 @@ class Tenant:
         definition = self._definition()
         try:
             schedule = await self._api.accept(self._caller, definition, ONCE)
-        except ConnectionError:
+        except _UNANSWERED:
             return await self._created_unheard(definition)
         self._began(schedule)
         self._note(f"created: {msgspec.json.encode(definition.trigger).decode()}")
@@ -132,7 +134,7 @@ class Tenant:
         before = self._changed_at()
         try:
             paused = await self._api.change.pause(self._caller, schedule.id, ANY, Pause(), ONCE)
-        except ConnectionError:
+        except _UNANSWERED:
             self._note("the answer to a pause is lost")
             if self._changed_at() != before:
                 self._close()
@@ -152,7 +154,7 @@ class Tenant:
         self._installation.witness.resumed(self.history.key)
         try:
             resumed = await self._api.change.resume(self._caller, schedule.id, ANY, catch_up, ONCE)
-        except ConnectionError:
+        except _UNANSWERED:
             self._note("the answer to a resume is lost")
             if self._changed_at() != before:
                 self._open_again(schedule.definition, paused_at if catch_up else self._changed_at())
@@ -173,7 +175,7 @@ class Tenant:
             renamed = await self._api.change.edit(
                 self._caller, schedule.id, ANY, lambda definition: replace(definition, payload=payload)
             )
-        except ConnectionError:
+        except _UNANSWERED:
             self._note("the answer to an edit is lost")
             return None
         self._note("edited in what it says")
@@ -187,7 +189,7 @@ class Tenant:
         definition = replace(schedule.definition, trigger=trigger)
         try:
             edited = await self._api.change.edit(self._caller, schedule.id, ANY, lambda _: definition)
-        except ConnectionError:
+        except _UNANSWERED:
             self._note("the answer to an edit is lost")
             if self._changed_at() != before:
                 self._close()
@@ -206,7 +208,7 @@ class Tenant:
         assert self.history is not None
         try:
             occurrence = await self._api.trigger(self._caller, schedule.id, ONCE)
-        except ConnectionError:
+        except _UNANSWERED:
             self._note("the answer to a run by hand is lost")
             return schedule
         self.history.manual.add(occurrence.id)
@@ -217,7 +219,7 @@ class Tenant:
         assert self.history is not None
         try:
             await self._api.change.delete(self._caller, schedule.id, ANY)
-        except ConnectionError:
+        except _UNANSWERED:
             self._note("the answer to a deletion is lost")
             if self.history.key in self._installation.tables.schedules:
                 return

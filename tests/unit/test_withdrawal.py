@@ -6,7 +6,14 @@ from uuid import UUID
 import pytest
 
 from scheduler_domain.domain.occurrence import OccurrenceKind
-from scheduler_domain.domain.withdrawal import Ending, QueuedOccurrence, withdraw, withdraw_nothing
+from scheduler_domain.domain.withdrawal import (
+    Ending,
+    QueuedOccurrence,
+    leaves_no_trace,
+    withdraw,
+    withdraw_nothing,
+    withdraw_remains,
+)
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -36,7 +43,7 @@ def row(
     )
 
 
-STAYS, FORGOTTEN, CANCELLED = "stays", "forgotten", "cancelled"
+STAYS, FORGOTTEN, CANCELLED, LEFT = "stays", "forgotten", "cancelled", "left"
 AHEAD = row(scheduled=10)
 HELD_AHEAD = row(scheduled=2, leased=15)
 OVERDUE = row(scheduled=-1)
@@ -52,7 +59,7 @@ MANUAL_UNDER_WAY = row(kind=OccurrenceKind.MANUAL, scheduled=-1, leased=15)
     ("queued", "on_pause", "on_delete", "on_edit"),
     [
         (AHEAD, FORGOTTEN, FORGOTTEN, FORGOTTEN),
-        (HELD_AHEAD, FORGOTTEN, FORGOTTEN, FORGOTTEN),
+        (HELD_AHEAD, LEFT, LEFT, LEFT),
         (OVERDUE, CANCELLED, CANCELLED, CANCELLED),
         (JITTERED, CANCELLED, CANCELLED, CANCELLED),
         (UNDER_WAY, STAYS, STAYS, STAYS),
@@ -67,6 +74,44 @@ def test_where_a_row_goes(queued: QueuedOccurrence, on_pause: str, on_delete: st
         withdrawal = withdraw([queued], NOW, ending)
         assert list(withdrawal.forgotten) == ([queued.id] if wanted == FORGOTTEN else []), ending
         assert list(withdrawal.cancelled) == ([queued.id] if wanted == CANCELLED else []), ending
+        assert list(withdrawal.left) == ([queued.id] if wanted == LEFT else []), ending
+        assert withdrawal.leaving == (frozenset() if wanted == STAYS else {queued.id})
+
+
+@pytest.mark.parametrize(
+    ("queued", "wanted"),
+    [
+        (AHEAD, FORGOTTEN),
+        (HELD_AHEAD, FORGOTTEN),
+        (OVERDUE, CANCELLED),
+        (UNDER_WAY, STAYS),
+        (WAITING_TO_RETRY, CANCELLED),
+        (MANUAL, STAYS),
+    ],
+)
+def test_what_a_pause_left_behind_is_gone_before_the_schedule_is_planned_anew(
+    queued: QueuedOccurrence, wanted: str
+) -> None:
+    remains = withdraw_remains([queued], NOW)
+    assert list(remains.forgotten) == ([queued.id] if wanted == FORGOTTEN else [])
+    assert list(remains.cancelled) == ([queued.id] if wanted == CANCELLED else [])
+    assert (remains.holders, remains.returned_run_count) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "was_tried", "seconds_ahead", "leaves_none"),
+    [
+        ("SCHEDULED", False, 1, True),
+        ("SCHEDULED", False, -1, False),
+        ("SCHEDULED", True, 1, False),
+        ("MANUAL", False, 1, False),
+        ("BACKFILL", False, 1, False),
+    ],
+)
+def test_only_an_untried_instant_of_the_plan_that_is_still_ahead_leaves_no_trace(
+    kind: str, was_tried: bool, seconds_ahead: int, leaves_none: bool
+) -> None:
+    assert leaves_no_trace(kind, was_tried, NOW + seconds_ahead * SECOND, NOW) is leaves_none
 
 
 def test_runs_are_returned_for_planned_occurrences_only() -> None:

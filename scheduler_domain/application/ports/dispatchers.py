@@ -24,4 +24,4 @@ class Dispatchers(Protocol):
         """Say that this dispatcher lives and which revocations it obeyed."""
 
     async def recent_revocations(self) -> Sequence[Revocation]:
-        """Return the revocations of the last minute, obeyed or not."""
+        """Return the revocations of the last minute and those whose leases last yet, obeyed or not."""

@@ -116,11 +116,14 @@ class DueQueue(Protocol):
     async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
         """As `record_ended`, for what ended as most do: COMPLETED by the first attempt."""
 
+    async def forget(self, claimed: Sequence[Claimed]) -> None:
+        """Take out of the queue what was withdrawn before its instant; it leaves no trace."""
+
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         """Move each to the ledger, fenced by its token; return how many still were ours.
 
         Where an end `frees_line`, the next of its schedule that waits may ask for its turn at once.
-        What was delivered and then withdrawn without a trace gets its row too; it is not counted as ours.
+        What was delivered and then withdrawn gets its true row too; it is not counted as ours.
         """
 
     async def record_postponed(self, postponed: Sequence[Postponed]) -> int:

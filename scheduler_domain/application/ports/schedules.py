@@ -67,14 +67,6 @@ class Changed(Struct, frozen=True):
     repeats_until: datetime | None = None
 
 
-class Revocation(Struct, frozen=True):
-    """A number that each dispatcher which held occurrences of the schedule confirms; moot after `moot_at`."""
-
-    sequence: int
-    holders: Sequence[int]
-    moot_at: datetime
-
-
 class HeldSchedule(Protocol):
     """A schedule nobody else can change, plan or trigger until the holder is done."""
 
@@ -105,20 +97,20 @@ class HeldSchedule(Protocol):
     async def remember_origin(self, origin: InstanceOrigin, was: InstanceOrigin | None) -> bool:
         """Note what the schedule is made from by now; False where it is no instance of it, or not as it was."""
 
-    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
-        """Store what changed, all or nothing, and return what dispatchers have to obey before it is true for all.
+    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> None:
+        """Store what changed, all or nothing, and tell those who hold occurrences of before to let go of them.
 
         Raises KeyTaken, and AnswerTaken where another request has answered under the same idempotency key meanwhile.
         """
 
-    async def delete(self, withdrawal: Withdrawal, reason: str) -> Revocation | None: ...
+    async def delete(self, withdrawal: Withdrawal, reason: str) -> None: ...
 
     async def cancel(
         self, row: QueuedOccurrence, next_due_at: datetime | None, remembered: RememberedAnswer | None
     ) -> None:
         """End one occurrence that nobody holds as CANCELLED, and let its schedule go on. Raises AnswerTaken."""
 
-    async def revoke(self, row: QueuedOccurrence) -> Revocation:
+    async def revoke(self, row: QueuedOccurrence) -> None:
         """Ask the dispatcher that holds this one occurrence to give it back."""
 
     async def backfill(self, wanted: Sequence[PastInstant], waits: Sequence[timedelta]) -> int:
@@ -144,5 +136,8 @@ class Schedules(Protocol):
     def held(self, tenant_id: str, schedule_id: UUID) -> AbstractAsyncContextManager[HeldSchedule | None]:
         """Hold the schedule for the length of the context; leaving it by an exception undoes everything."""
 
-    async def obeyed(self, revocation: Revocation) -> bool:
-        """Return whether no dispatcher can start an attempt any more that the revocation forbids."""
+    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
+        """Return whether no dispatcher can start an attempt any more that a change of the schedule forbade.
+
+        Of a schedule that is gone, too, and whoever made the change.
+        """

@@ -114,6 +114,7 @@ class Dispatcher:
             self._parts.deliver.hold(held)
         self._parts.outcomes.add_ended(ended)
         self._timer.ring()
+        await self._parts.claim.let_go()
         return 0 if len(held) + len(ended) == room else CLAIM_POLL
 
     async def _timer_step(self) -> float:
@@ -146,7 +147,8 @@ class Dispatcher:
         return HEARTBEAT
 
     async def _obey_step(self) -> float:
-        await self._parts.rescue.obey()
+        if await self._parts.rescue.obey():
+            self._on_due()  # what was let go is claimed at once, to be ended or to go by the new revision
         return HEARTBEAT
 
     async def _housekeeping_step(self) -> float:

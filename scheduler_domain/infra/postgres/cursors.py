@@ -10,6 +10,7 @@ import msgspec
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.repeats import may_repeat, without
 from scheduler_domain.infra.postgres.arrays import array_text
+from scheduler_domain.infra.postgres.lock_order import hold_schedules
 from scheduler_domain.infra.postgres.statements import statement
 
 _decode = msgspec.json.Decoder(PlanningRule).decode
@@ -32,6 +33,9 @@ class PostgresCursors:
     async def record_plans(self, plans: Sequence[Plan]) -> int:
         """See the port. A schedule that ends with nothing left to deliver is completed in the same transaction."""
         async with self._pool.acquire() as connection, connection.transaction():
+            # Of a plan that may repeat, everything may turn out to be there already.
+            ending = [plan.before for plan in plans if plan.finished and (not plan.due or may_repeat(plan))]
+            await hold_schedules(connection, [(cursor.tenant_id, cursor.schedule_id) for cursor in ending])
             return await write_plans(connection, plans)
 
     async def set_aside(self, cursor: Cursor, reason: str) -> None:
@@ -45,11 +49,14 @@ def cursor_of(row: asyncpg.Record) -> Cursor:
 
 
 async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Sequence[Plan]) -> int:
-    """Write plans within the caller's transaction; return how many occurrences were inserted."""
+    """Write plans within the caller's transaction; return how many occurrences were inserted.
+
+    The caller holds the schedules that end with these plans (lock_order.py).
+    """
     plans = await _without_repeats(connection, plans)
     ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
     inserted: int = await connection.fetchval(statement("materialise_occurrences"), *_columns(ordered))
-    exhausted = [plan.before for plan in ordered if plan.finished and not plan.due]
+    exhausted = [plan.before for plan in _exhausted(ordered)]
     if exhausted:
         await connection.execute(
             statement("complete_schedules"),
@@ -73,6 +80,10 @@ async def _without_repeats(connection: asyncpg.pool.PoolConnectionProxy, plans: 
     )
     taken = {row[0] for row in rows}
     return [without(plan, taken) if may_repeat(plan) else plan for plan in plans]
+
+
+def _exhausted(plans: Sequence[Plan]) -> list[Plan]:
+    return [plan for plan in plans if plan.finished and not plan.due]
 
 
 def _columns(plans: Sequence[Plan]) -> tuple[object, ...]:

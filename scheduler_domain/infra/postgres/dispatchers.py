@@ -42,7 +42,7 @@ class PostgresDispatchers:
     async def recent_revocations(self) -> list[Revocation]:
         rows = await self._pool.fetch(
             "SELECT sequence, tenant_id, schedule_id, occurrence_id FROM revocation"
-            " WHERE made_at > now() - $1::interval",
+            " WHERE made_at > now() - $1::interval OR held_until > now()",
             REVOCATION_LIFETIME,
         )
         return [Revocation(*row) for row in rows]

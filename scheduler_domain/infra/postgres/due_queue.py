@@ -11,6 +11,7 @@ from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.infra.postgres.arrays import array_text
 from scheduler_domain.infra.postgres.lines import wake_lines
+from scheduler_domain.infra.postgres.lock_order import hold_schedules
 from scheduler_domain.infra.postgres.statements import statement
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -42,6 +43,9 @@ class PostgresDueQueue:
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
         await self._pool.execute(statement("release_leases"), *_leases(claimed))
+
+    async def forget(self, claimed: Sequence[Claimed]) -> None:
+        await self._pool.execute(statement("forget_occurrences"), *_leases(claimed))
 
     async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
         asked = [item for delivery in deliveries for item in delivery.claimed]
@@ -81,8 +85,14 @@ class PostgresDueQueue:
         return len(await self._pool.fetch(statement("record_postponed"), *columns))
 
     async def _record_moving(self, ended: Sequence[Ended]) -> set[_Lease]:
-        """Record ends that also move their schedule on; a lost lease moves nothing. Returns the leases that held."""
+        """Record ends that also move their schedule on; a lost lease moves nothing. Returns the leases that held.
+
+        The schedules are locked first: an edit locks them, then the queue, and the two would wait for each other. A
+        pause that was made meanwhile is seen, too, and its chain not moved on.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
+            ending = [item.claimed for item in ended if _writes_schedule(item)]
+            await hold_schedules(connection, [(claimed.tenant_id, claimed.schedule_id) for claimed in ending])
             rows = await connection.fetch(statement("record_ended"), *_ended_columns(ended))
             ours = _leases_of(rows)
             held = [item for item in ended if _lease_of(item) in ours]
@@ -126,7 +136,11 @@ def _ended_apart(delivery: DeliveredTogether, recorded: set[UUID]) -> list[Ended
 
 
 def _moves_schedule(item: Ended) -> bool:
-    return item.claimed.is_last or item.disables or item.next_due_at is not None or item.frees_line
+    return _writes_schedule(item) or item.frees_line
+
+
+def _writes_schedule(item: Ended) -> bool:
+    return item.claimed.is_last or item.disables or item.next_due_at is not None
 
 
 def _leases_of(rows: Sequence[asyncpg.Record]) -> set[_Lease]:

@@ -63,7 +63,9 @@ class Housekeeping:
 
     async def _sweep(self) -> None:
         await self._prune_ledger()
-        await self._pool.execute("DELETE FROM revocation WHERE made_at < now() - $1::interval", _REVOCATION_LIFETIME)
+        await self._pool.execute(
+            "DELETE FROM revocation WHERE made_at < now() - $1::interval AND held_until < now()", _REVOCATION_LIFETIME
+        )
         await self._pool.execute("DELETE FROM dispatcher WHERE heartbeat_at < now() - $1::interval", _SILENT_FOR)
         await self._pool.execute(
             "DELETE FROM idempotent_request WHERE created_at < now() - $1::interval", _IDEMPOTENCY_LIFETIME
@@ -93,4 +95,5 @@ class Housekeeping:
                 cursor.next_fire_at,
                 cursor.next_order_ms,
                 cursor.tzdata,
+                cursor.rule.is_chained,
             )

@@ -75,14 +75,23 @@ class TenantPool:
 
     @asynccontextmanager
     async def transaction(self, tenant_id: str) -> AsyncIterator[Connection]:
-        """Run several statements as one tenant, all or nothing, each seeing what was committed before it."""
-        async with (
-            self._connection() as connection,
-            asyncio.timeout(COMMAND_TIMEOUT.total_seconds()),
-            connection.transaction(),
-        ):
-            await connection.execute("SELECT set_config('app.tenant_id', $1, true)", tenant_id)
-            yield connection
+        """Run several statements as one tenant, all or nothing, each seeing what was committed before it.
+
+        Out of time, it is left as it is, since the connection is dropped and the transaction with it: a rollback would
+        wait, beyond every timeout, until a database that is stuck has confirmed that a statement was cut short.
+        """
+        async with self._connection() as connection, asyncio.timeout(COMMAND_TIMEOUT.total_seconds()):
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute("SELECT set_config('app.tenant_id', $1, true)", tenant_id)
+                yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                raise
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
 
     async def platform_value(self, text: str, *arguments: object) -> object:
         """Read what belongs to no tenant: the schema's revision, the dispatchers' heartbeats."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, literal_column, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from scheduler_domain.application.ports.schedules import SchedulesPage, SchedulesWanted
@@ -64,7 +64,8 @@ def _place(wanted: SchedulesWanted) -> ColumnElement[Any]:
             return schedule.c.id
         case "nextFireAt":
             instants = func.least(schedule_cursor.c.next_fire_at, literal_column("queued.first_at"))
-            return func.coalesce(instants, _FAR_AWAY)
+            is_active = schedule.c.state == ScheduleState.ACTIVE.value
+            return case((is_active, func.coalesce(instants, _FAR_AWAY)), else_=_FAR_AWAY)
 
 
 def _with_next_instants(query: Select[Any], tenant_id: str) -> Select[Any]:

@@ -13,7 +13,6 @@ from scheduler_domain.application.ports.schedules import (
     Accepted,
     Changed,
     HeldSchedule,
-    Revocation,
     SchedulesPage,
     SchedulesWanted,
 )
@@ -31,8 +30,10 @@ from scheduler_domain.infra.postgres.schedule_lists import wanted_schedules
 from scheduler_domain.infra.postgres.schedule_rows import schedule_of
 from scheduler_domain.infra.postgres.statements import statement
 
-# A row is claimed a few times in its life, once for each attempt or takeover; a revision further up fences them all.
-_TOKENS_PER_REVISION = 1 << 10
+# A row is claimed a few times in its life, once for each attempt or takeover. Each version of a schedule begins above
+# what the one before can have reached; what matters is only that tokens differ, so they may begin anew after 2^20.
+_TOKENS_PER_VERSION = 1 << 10
+_VERSIONS_TOLD_APART = 1 << 20
 _KEY_CONSTRAINT = "schedule_tenant_id_key_key"
 _decode_rule = msgspec.json.Decoder(PlanningRule).decode
 
@@ -46,6 +47,7 @@ class PostgresSchedules:
         self._read = tenant_statement("read_schedule")
         self._read_by_key = tenant_statement("read_schedule_by_key")
         self._count_runs = tenant_statement("count_runs")
+        self._pending = tenant_statement("revocation_pending")
 
     async def add(self, accepted: Accepted, remembered: RememberedAnswer | None) -> None:
         tenant_id = accepted.schedule.tenant_id
@@ -79,14 +81,12 @@ class PostgresSchedules:
             if row is None:
                 yield None
                 return
-            queued = await connection.fetch(statement("hold_occurrences"), tenant_id, schedule_id)
+            queued = await connection.fetch(statement("hold_occurrences"), tenant_id, schedule_id, row["revision"])
             fired = await connection.fetchrow(statement("last_occurrence"), tenant_id, schedule_id)
             yield _Held(connection, tenant_id, row, queued, fired)
 
-    async def obeyed(self, revocation: Revocation) -> bool:
-        return not await self._pool.platform_value(
-            statement("revocation_pending"), list(revocation.holders), revocation.sequence, revocation.moot_at
-        )
+    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
+        return await self._pool.row(self._pending, tenant_id, schedule_id) is None
 
 
 class _Held:
@@ -125,7 +125,7 @@ class _Held:
         self.schedule = schedule_of(
             tenant_id,
             row,
-            next_fire_at=first_instant(self.cursor.next_fire_at, self.queued),
+            next_fire_at=first_instant(self.cursor.next_fire_at, self.queued) if row["state"] == "ACTIVE" else None,
             last_fire_at=None if fired is None else fired["last_fire_at"],
         )
 
@@ -146,24 +146,32 @@ class _Held:
         )
         return key is not None
 
-    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
+    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> None:
         await self.remember(remembered)
         await self._withdraw(changed.withdrawal, changed.reason)
-        schedule_id, revision = changed.schedule.id, changed.schedule.revision
-        if revision != self.schedule.revision:
-            await self._connection.execute(
-                statement("carry_over_occurrences"), self._tenant_id, schedule_id, revision, self.now
-            )
+        if changed.schedule.revision != self.schedule.revision:
+            await self._carry_over(changed)
         with _key_refused(changed.schedule.definition.key):
             await self._connection.execute(statement("change_schedule"), self._tenant_id, *_changed_columns(changed))
-        return await self._revoke(changed.withdrawal)
+        await self._revoke(changed.withdrawal)
 
-    async def delete(self, withdrawal: Withdrawal, reason: str) -> Revocation | None:
+    async def delete(self, withdrawal: Withdrawal, reason: str) -> None:
         await self._withdraw(withdrawal, reason)
         await self._connection.execute(
             "DELETE FROM schedule WHERE tenant_id = $1 AND id = $2", self._tenant_id, self.schedule.id
         )
-        return await self._revoke(withdrawal)
+        await self._revoke(withdrawal)
+
+    async def _carry_over(self, changed: Changed) -> None:
+        await self._connection.execute(
+            statement("carry_over_occurrences"),
+            self._tenant_id,
+            changed.schedule.id,
+            self.schedule.revision,
+            changed.schedule.revision,
+            self.now,
+            list(changed.withdrawal.left),
+        )
 
     async def cancel(
         self, row: QueuedOccurrence, next_due_at: datetime | None, remembered: RememberedAnswer | None
@@ -176,9 +184,9 @@ class _Held:
         elif next_due_at is not None:
             await self._connection.execute(statement("chain_schedules"), *schedule, [next_due_at])
 
-    async def revoke(self, row: QueuedOccurrence) -> Revocation:
+    async def revoke(self, row: QueuedOccurrence) -> None:
         holders = [] if row.leased_by is None else [row.leased_by]
-        return await self._revocation(holders, row.lease_until, row.id)
+        await self._revoke_from(holders, row.lease_until, row.id)
 
     async def backfill(self, wanted: Sequence[PastInstant], waits: Sequence[timedelta]) -> int:
         created: int = await self._connection.fetchval(
@@ -208,16 +216,14 @@ class _Held:
                 self.now,
             )
 
-    async def _revoke(self, withdrawal: Withdrawal) -> Revocation | None:
-        if withdrawal.held_until is None or not withdrawal.holders:
-            return None
-        return await self._revocation(withdrawal.holders, withdrawal.held_until, None)
+    async def _revoke(self, withdrawal: Withdrawal) -> None:
+        if withdrawal.held_until is not None and withdrawal.holders:
+            await self._revoke_from(withdrawal.holders, withdrawal.held_until, None)
 
-    async def _revocation(self, holders: Sequence[int], held_until: datetime, occurrence_id: UUID | None) -> Revocation:
-        sequence = await self._connection.fetchval(
-            statement("revoke_occurrences"), self._tenant_id, self.schedule.id, occurrence_id
+    async def _revoke_from(self, holders: Sequence[int], held_until: datetime, occurrence_id: UUID | None) -> None:
+        await self._connection.execute(
+            statement("revoke_occurrences"), self._tenant_id, self.schedule.id, occurrence_id, list(holders), held_until
         )
-        return Revocation(sequence, holders, held_until)
 
 
 def first_instant(cursor_at: datetime | None, queued: Sequence[QueuedOccurrence]) -> datetime | None:
@@ -279,7 +285,7 @@ def _changed_columns(changed: Changed) -> tuple[object, ...]:
         plan.after.checkpoint,
         plan.after.run_count,
         plan.after.caught_up_count,
-        schedule.revision * _TOKENS_PER_REVISION,
+        schedule.version % _VERSIONS_TOLD_APART * _TOKENS_PER_VERSION,
         *_plan_columns(plan),
         changed.is_soon,
         plan.after.next_order_ms,

@@ -1,6 +1,7 @@
 """Following the tz database in PostgreSQL: cursors by edition, held and moved with what they have queued.
 
-Lock order as everywhere: cursor, then queue; several cursors by key. What others have locked is passed by.
+Lock order as everywhere (lock_order.py): schedule and cursor, then queue; several by key. What others have locked is
+passed by.
 """
 
 from collections import defaultdict

@@ -38,8 +38,12 @@ class MemoryDispatchers:
 
     async def recent_revocations(self) -> Sequence[Revocation]:
         async def effect() -> Sequence[Revocation]:
-            since = self._tables.now() - REVOCATION_LIFETIME
-            return [revocation for made_at, revocation in self._tables.revocations if made_at > since]
+            now = self._tables.now()
+            return [
+                Revocation(item.sequence, *item.key)
+                for item in self._tables.revocations
+                if item.made_at > now - REVOCATION_LIFETIME or item.held_until > now
+            ]
 
         return await self._link.call("recent_revocations", effect)
 

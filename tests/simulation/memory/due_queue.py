@@ -48,6 +48,15 @@ class MemoryDueQueue:
 
         await self._link.call("release", effect)
 
+    async def forget(self, claimed: Sequence[Claimed]) -> None:
+        async def effect() -> None:
+            for _, row in await self._ours(claimed):
+                if row.scheduled_for > self._tables.now():
+                    del self._tables.queue[row.id]
+                    self._tables.on_change.withdrawn(row)
+
+        await self._link.call("forget", effect)
+
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         """Three statements, as in PostgreSQL: plain ends, those that move their schedule, and what was withdrawn."""
         plain = [item for item in ended if not _moves_schedule(item)]
@@ -185,7 +194,7 @@ class MemoryDueQueue:
     async def _record_withdrawn(self, ended: Sequence[Ended]) -> None:
         for item in ended:
             if item.claimed.id not in self._tables.queue:
-                self._tables.end(_ledger_row(item.claimed, item))
+                self._tables.correct(_ledger_row(item.claimed, item))
 
     def _postpone(self, row: QueuedRow, item: Postponed) -> None:
         row.leave()

@@ -8,17 +8,16 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from scheduler_domain.application.ports.answers import RememberedAnswer
-from scheduler_domain.application.ports.dispatchers import Revocation as ToObey
-from scheduler_domain.application.ports.schedules import Accepted, Changed, Revocation
+from scheduler_domain.application.ports.schedules import Accepted, Changed
 from scheduler_domain.domain.errors import Conflict, KeyTaken
-from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.schedule import Schedule
 from scheduler_domain.domain.withdrawal import Withdrawal
 from tests.simulation.link import DIRECT, Link
 from tests.simulation.memory.cursors import queued_row, skipped_row
-from tests.simulation.memory.tables import LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
+from tests.simulation.memory.tables import LedgerRow, QueuedRow, Revoked, ScheduleKey, StoredSchedule, Tables
 
-_TOKENS_PER_REVISION = 1 << 10
+_TOKENS_PER_VERSION = 1 << 10
 _FIRED = frozenset({Status.COMPLETED, Status.FAILED})
 
 
@@ -73,12 +72,12 @@ class MemorySchedules:
             yield held
             await self._link.call("commit", held.commit)
 
-    async def obeyed(self, revocation: Revocation) -> bool:
+    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
+        key = ScheduleKey(tenant_id, schedule_id)
+
         async def effect() -> bool:
-            if self._tables.now() >= revocation.moot_at:
-                return True
-            holders = [self._tables.dispatchers.get(number) for number in revocation.holders]
-            return all(holder is None or revocation.sequence in holder.obeyed for holder in holders)
+            revoked = [item for item in self._tables.revocations if item.key == key]
+            return not any(self._tables.is_revocation_pending(item) for item in revoked)
 
         return await self._link.call("revocation_pending", effect)
 
@@ -118,7 +117,7 @@ class _Held:
         self.paused_at = stored.paused_at
         self.resume_at = stored.resume_at
         self.in_force_since = stored.in_force_since
-        self.queued = [row.as_seen_by_a_change() for row in tables.queued_of(key)]
+        self.queued = [row.as_seen_by_a_change() for row in tables.queued_of(key) if not self._is_left_behind(row)]
         self._ended = [row for row in tables.ledger.values() if _is_planned_of(row, key)]
         newest = max(self._ended, key=lambda row: row.scheduled_for, default=None)
         self.last_ended_at = None if newest is None else newest.ended_at
@@ -131,21 +130,21 @@ class _Held:
 
         return await self._link.call("fired_lately", effect)
 
-    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> Revocation | None:
+    async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> None:
         assert remembered is None
 
-        async def effect() -> Revocation | None:
+        async def effect() -> None:
             self._changed = changed
-            return self._revoked(changed.withdrawal)
+            self._revoke(changed.withdrawal)
 
-        return await self._link.call("change_schedule", effect)
+        await self._link.call("change_schedule", effect)
 
-    async def delete(self, withdrawal: Withdrawal, reason: str) -> Revocation | None:
-        async def effect() -> Revocation | None:
+    async def delete(self, withdrawal: Withdrawal, reason: str) -> None:
+        async def effect() -> None:
             self._deleted = withdrawal, reason
-            return self._revoked(withdrawal)
+            self._revoke(withdrawal)
 
-        return await self._link.call("delete_schedule", effect)
+        await self._link.call("delete_schedule", effect)
 
     async def commit(self) -> None:
         if self._changed is not None or self._deleted is not None:
@@ -157,17 +156,20 @@ class _Held:
             self._withdraw(*self._deleted)
             del self._tables.schedules[self._key], self._tables.cursors[self._key]
         if self._revocation is not None:
-            self._tables.revocations.append((self.now, ToObey(self._revocation.sequence, *self._key)))
+            self._tables.revocations.append(self._revocation)
             self._tables.on_change.revoked()
 
-    _revocation: Revocation | None = None
+    _revocation: Revoked | None = None
 
-    def _revoked(self, withdrawal: Withdrawal) -> Revocation | None:
+    def _is_left_behind(self, row: QueuedRow) -> bool:
+        """Tell what an edit of before has left to its holder, and the next claim ends."""
+        return row.revision != self.schedule.revision and not row.was_tried and row.kind == OccurrenceKind.SCHEDULED
+
+    def _revoke(self, withdrawal: Withdrawal) -> None:
         """Draw the revocation's number; it is seen by others with the commit."""
         if withdrawal.held_until is not None and withdrawal.holders:
             sequence = next(self._tables.sequence)
-            self._revocation = Revocation(sequence, withdrawal.holders, withdrawal.held_until)
-        return self._revocation
+            self._revocation = Revoked(self.now, sequence, self._key, withdrawal.holders, withdrawal.held_until)
 
     def _withdraw(self, withdrawal: Withdrawal, reason: str) -> None:
         for id_ in (*withdrawal.forgotten, *withdrawal.cancelled):
@@ -181,7 +183,7 @@ class _Held:
     def _store(self, changed: Changed) -> None:
         schedule, plan, tables = changed.schedule, changed.plan, self._tables
         if schedule.revision != self.schedule.revision:
-            self._carry_over(schedule.revision)
+            self._carry_over(schedule.revision, changed.withdrawal.left)
         tables.schedules[self._key] = replace(
             StoredSchedule.of(schedule, changed.paused_at),
             resume_at=changed.resume_at,
@@ -190,22 +192,36 @@ class _Held:
         tables.cursors[self._key] = replace(plan.after, revision=schedule.revision, repeats_until=changed.repeats_until)
         for item in plan.due:
             if item.id not in tables.ledger:
-                row = queued_row(item, lease_token=schedule.revision * _TOKENS_PER_REVISION)
+                row = queued_row(item, lease_token=schedule.version * _TOKENS_PER_VERSION)
                 row.revision = schedule.revision
-                tables.insert(row)
+                if not tables.insert(row):
+                    self._take_over(tables.queue[row.id], row)
         for item in plan.skipped:
             tables.end(replace(skipped_row(item, tables.now()), revision=schedule.revision))
         if changed.is_soon:
             tables.on_change.due_soon()
 
-    def _carry_over(self, revision: int) -> None:
+    def _take_over(self, row: QueuedRow, planned: QueuedRow) -> None:
+        """Let a row that is there still be what is planned; not if it may be under way, or was tried."""
+        if row.was_tried or self._is_under_way(row):
+            return
+        row.leave()
+        self._tables.on_change.taken_back(row)
+        row.revision, row.lease_token = planned.revision, max(row.lease_token + 1, planned.lease_token)
+        row.scheduled_for, row.due_at, row.start_tag = planned.scheduled_for, planned.due_at, planned.start_tag
+        row.is_last = planned.is_last
+
+    def _is_under_way(self, row: QueuedRow) -> bool:
+        return row.lease_until > self.now and row.due_at <= self.now
+
+    def _carry_over(self, revision: int, left: Sequence[UUID]) -> None:
         """Move what was not tried to the new revision; what nobody can have started loses its lease."""
         for row in self._tables.queued_of(self._key):
-            if row.was_tried:
+            if row.was_tried or row.revision != self.schedule.revision or row.id in left:
                 continue
             row.revision = revision
             row.version += 1
-            if not (row.lease_until > self.now and row.due_at <= self.now):
+            if not self._is_under_way(row):
                 row.leave()
                 row.lease_token += 1
                 self._tables.on_change.taken_back(row)

@@ -1,7 +1,7 @@
 """The tables, and the lock of a schedule that a change holds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,9 +12,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from scheduler_domain.application.ports.dispatchers import Revocation
 from scheduler_domain.application.ports.due_queue import Claimed
-from scheduler_domain.domain.occurrence import OccurrenceKind
+from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.planning import Cursor
 from scheduler_domain.domain.schedule import Schedule
 from scheduler_domain.domain.withdrawal import QueuedOccurrence
@@ -114,6 +113,16 @@ class DispatcherRow:
     obeyed: frozenset[int] = frozenset()
 
 
+class Revoked(Struct, frozen=True):
+    """A change that `holders` have to obey; they may rely on leases of before it until `held_until`."""
+
+    made_at: datetime
+    sequence: int
+    key: ScheduleKey
+    holders: Sequence[int]
+    held_until: datetime
+
+
 class Listener:
     """What a store tells its surroundings, as PostgreSQL does by notifications; a simulation's witness hears more."""
 
@@ -163,7 +172,7 @@ class Tables:
     ledger: dict[UUID, LedgerRow] = field(default_factory=dict)
     attempts: dict[tuple[UUID, int], str] = field(default_factory=dict)
     dispatchers: dict[int, DispatcherRow] = field(default_factory=dict)
-    revocations: list[tuple[datetime, Revocation]] = field(default_factory=list)
+    revocations: list[Revoked] = field(default_factory=list)
     sequence: Iterator[int] = field(default_factory=lambda: count(1))
     _held: set[ScheduleKey] = field(default_factory=set)
     _waiters: list[asyncio.Future[None]] = field(default_factory=list)
@@ -207,6 +216,23 @@ class Tables:
         self.on_change.planned(row)
         return True
 
+    def is_revocation_pending(self, revoked: Revoked) -> bool:
+        """Tell whether a holder that has not obeyed may rely on a lease, of before the change or renewed since."""
+        now = self.now()
+        silent = {
+            number
+            for number in revoked.holders
+            if number in self.dispatchers and revoked.sequence not in self.dispatchers[number].obeyed
+        }
+        is_renewed = any(row.leased_by in silent and row.lease_until > now for row in self.queued_of(revoked.key))
+        return bool(silent) and (revoked.held_until > now or is_renewed)
+
     def end(self, row: LedgerRow) -> None:
         """Write the end of an occurrence; what has ended stays as it ended (ON CONFLICT DO NOTHING)."""
         self.ledger.setdefault(row.id, row)
+
+    def correct(self, row: LedgerRow) -> None:
+        """Write a delivery that was not recorded in time, also where it was written as withdrawn meanwhile."""
+        known = self.ledger.get(row.id)
+        if known is None or known.status == Status.CANCELLED:
+            self.ledger[row.id] = row

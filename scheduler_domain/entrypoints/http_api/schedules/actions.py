@@ -45,7 +45,10 @@ async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
     pause = Pause(wanted.reason, wanted.resume_at)
     asked = await once(request, schedule_answer)
     paused = use.answer_once(
-        caller.tenant_id, asked, lambda it: use.change.pause(caller, identity, demanded, pause, it)
+        caller.tenant_id,
+        asked,
+        lambda it: use.change.pause(caller, identity, demanded, pause, it),
+        lambda: use.change.settled(caller, identity),
     )
     return sent(await paused)
 

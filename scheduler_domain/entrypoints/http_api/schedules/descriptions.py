@@ -160,7 +160,9 @@ PUT_BY_KEY: Final = Operation(
 DELETE: Final = Operation(
     tag=_TAG,
     summary="Delete a schedule",
-    description="What is under way finishes, what waits ends as CANCELLED, and the history stays.",
+    description="What is under way finishes, what waits ends as CANCELLED, and the history stays. Answered once no"
+    " dispatcher can start an attempt any more; 503 where one is silent for five seconds, and 404 to a repetition then"
+    " says that it is done.",
     role=Role.EDITOR,
     parameters=(SCHEDULE_ID, IF_MATCH),
     replies={204: Reply("It is gone, and no attempt starts any more.")},
@@ -169,7 +171,9 @@ DELETE: Final = Operation(
 PAUSE: Final = Operation(
     tag=_TAG,
     summary="Pause a schedule",
-    description="What is planned and was not started is withdrawn. Pausing what is paused changes nothing.",
+    description="What is planned and was not started is withdrawn. Pausing what is paused changes nothing."
+    " Answered once no dispatcher can start an attempt any more; 503 where one is silent for five seconds, and a"
+    " repetition waits on.",
     role=Role.OPERATOR,
     parameters=(SCHEDULE_ID, IF_MATCH, IDEMPOTENCY_KEY),
     body=PauseRequest,

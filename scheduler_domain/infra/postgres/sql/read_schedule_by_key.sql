@@ -5,10 +5,11 @@ SELECT found.*
 FROM tenant
 CROSS JOIN LATERAL (
   SELECT s.id, s.definition, s.state, s.state_reason, s.revision, s.version, s.created_at, s.updated_at, s.created_by,
-         least(c.next_fire_at,
-               (SELECT min(q.scheduled_for) FROM due_queue AS q
-                WHERE q.tenant_id = s.tenant_id AND q.schedule_id = s.id AND q.kind = 'SCHEDULED'
-                  AND q.first_fired_at IS NULL)) AS next_fire_at,
+         CASE WHEN s.state = 'ACTIVE' THEN least(
+           c.next_fire_at,
+           (SELECT min(q.scheduled_for) FROM due_queue AS q
+            WHERE q.tenant_id = s.tenant_id AND q.schedule_id = s.id AND q.kind = 'SCHEDULED'
+              AND q.first_fired_at IS NULL)) END AS next_fire_at,
          (SELECT coalesce(l.fired_at, l.ended_at) FROM ledger AS l
           WHERE l.tenant_id = s.tenant_id AND l.schedule_id = s.id AND l.status IN ('COMPLETED', 'FAILED')
           ORDER BY l.scheduled_for DESC

@@ -1,6 +1,6 @@
 -- read_schedules: schedules as they stand, by their ids ($2); run where the tenant is set already.
 SELECT s.id, s.definition, s.state, s.state_reason, s.revision, s.version, s.created_at, s.updated_at, s.created_by,
-       least(c.next_fire_at, queued.first_at) AS next_fire_at, fired.last_at AS last_fire_at
+       CASE WHEN s.state = 'ACTIVE' THEN least(c.next_fire_at, queued.first_at) END AS next_fire_at, fired.last_at AS last_fire_at
 FROM schedule AS s
 JOIN schedule_cursor AS c ON c.tenant_id = s.tenant_id AND c.schedule_id = s.id
 CROSS JOIN LATERAL (
