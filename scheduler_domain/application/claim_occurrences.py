@@ -1,7 +1,7 @@
 """Claim: lease what is due within the next seconds and encode it, so that at its instant it only has to be sent."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -29,6 +29,8 @@ from scheduler_domain.domain.trace import traceparent
 from scheduler_domain.domain.withdrawal import Ending, leaves_no_trace
 
 CLAIM_AHEAD = timedelta(seconds=4)
+ROWS_PER_CLAIM = 1_000
+_LONGEST_WALK = 8
 _SLICE = 100  # encoding shares the loop with firing
 _decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
 
@@ -55,29 +57,47 @@ class ClaimOccurrences:
         self._unexpected: list[Claimed] = []
         self._unjudged: list[Claimed] = []
 
+    @property
+    def is_on_its_way(self) -> bool:
+        """True while the last claim was full: more may wait behind it."""
+        return self._from_tag is not None
+
     def look_at_everything(self) -> None:
         """Begin the next claim at the head of the queue: something may have become due behind this walk."""
         self._from_tag = None
 
-    async def step(self, limit: int) -> tuple[list[HeldOccurrence], list[Ended]]:
-        """Claim up to `limit`; return what to deliver, and what ended because its schedule is no longer due.
+    async def walk(
+        self, room: int, goes_on: Callable[[], bool]
+    ) -> AsyncIterator[tuple[list[HeldOccurrence], list[Ended]]]:
+        """Claim up to `room`; yield what to deliver, and what ended because its schedule is no longer due.
 
-        A batch that is not full ends the walk: the next one looks at everything again.
+        While one batch is prepared the database leases the next. A batch that is not full ends the walk, and the next
+        walk looks at everything again; `_LONGEST_WALK` batches end it too, so that others get the lock around it, and
+        the next goes on from there.
         """
+        leasing = asyncio.create_task(self._leased(min(room, ROWS_PER_CLAIM)))
+        for batches_left in reversed(range(_LONGEST_WALK)):
+            claimed, lease_ends = await leasing
+            room -= len(claimed)
+            goes_further = self.is_on_its_way and room > 0 and batches_left > 0 and goes_on()
+            if goes_further:
+                leasing = asyncio.create_task(self._leased(min(room, ROWS_PER_CLAIM)))
+            if claimed:
+                yield await self._prepared(claimed, lease_ends)
+            if not goes_further:
+                return
+
+    async def _leased(self, limit: int) -> tuple[Sequence[Claimed], float]:
+        """Lease one batch; return it with the monotonic instant until which its leases are trusted."""
         asked_at = self._clock.monotonic()
         claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._from_tag)
         self._from_tag = claimed[-1].start_tag if len(claimed) == limit else None
-        if not claimed:
-            return [], []
-        self._measurements.claimed(len(claimed))
-        with self._tracer.step("claim") as step:
-            step.handled(len(claimed))
-            return await self._prepared(claimed, asked_at + self._trusted_for)
+        return claimed, asked_at + self._trusted_for
 
     async def let_go(self) -> None:
         """Take out of the queue what was withdrawn ahead of its instant, and give back what cannot be judged yet.
 
-        Apart from `step`, because what it returned has to be held whether this succeeds or not. What an error kept
+        Apart from `walk`, because what it yielded has to be held whether this succeeds or not. What an error kept
         from being written is written the next time, or found by another claim once its lease has run out.
         """
         if self._unexpected:
@@ -90,6 +110,12 @@ class ClaimOccurrences:
     async def _prepared(
         self, claimed: Sequence[Claimed], lease_ends: float
     ) -> tuple[list[HeldOccurrence], list[Ended]]:
+        self._measurements.claimed(len(claimed))
+        with self._tracer.step("claim") as step:
+            step.handled(len(claimed))
+            return await self._encoded(claimed, lease_ends)
+
+    async def _encoded(self, claimed: Sequence[Claimed], lease_ends: float) -> tuple[list[HeldOccurrence], list[Ended]]:
         held: list[HeldOccurrence] = []
         ended: list[Ended] = []
         for position, item in enumerate(claimed):

@@ -96,9 +96,9 @@ class Dispatcher:
 
     async def _claim_on(self) -> None:
         while True:
-            held, ended = await self._claim.step(50)
-            self.deliver.hold(held)
-            self.outcomes.add_ended(ended)
+            async for held, ended in self._claim.walk(50, lambda: True):
+                self.deliver.hold(held)
+                self.outcomes.add_ended(ended)
             self.deliver.start_due()
             await asyncio.sleep(0)
 

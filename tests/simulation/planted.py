@@ -70,8 +70,8 @@ class _LedgerWithoutConflicts(Tables):
 class _TrustsLongerThanLeased(ClaimOccurrences):
     """Trusts a lease for its whole length and the margin on top, counted from the claim."""
 
-    async def step(self, limit: int) -> tuple[list[HeldOccurrence], list[Ended]]:
-        held, ended = await super().step(limit)
+    async def _encoded(self, claimed: Sequence[Claimed], lease_ends: float) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held, ended = await super()._encoded(claimed, lease_ends)
         for item in held:
             item.lease_ends += 2 * lease.MARGIN.total_seconds()
         return held, ended
@@ -80,8 +80,8 @@ class _TrustsLongerThanLeased(ClaimOccurrences):
 class _FiresEarly(ClaimOccurrences):
     """Fires ten milliseconds before the instant, to make up for the way."""
 
-    async def step(self, limit: int) -> tuple[list[HeldOccurrence], list[Ended]]:
-        held, ended = await super().step(limit)
+    async def _encoded(self, claimed: Sequence[Claimed], lease_ends: float) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held, ended = await super()._encoded(claimed, lease_ends)
         for item in held:
             item.fire_at -= 0.01
         return held, ended

@@ -16,7 +16,6 @@ from scheduler_domain.bootstrap.dispatcher import DispatcherParts
 from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping, try_once
 
 MOST_OPEN = 120_000
-CLAIM_BATCH = 1_000
 CLAIM_POLL = 0.25
 PLAN_POLL = 1.0
 HEARTBEAT = 1.0
@@ -104,18 +103,18 @@ class Dispatcher:
         return 0 if await self._parts.materialise.step() else PLAN_POLL
 
     async def _claim_step(self) -> float:
-        room = min(MOST_OPEN - self._parts.deliver.open_count, CLAIM_BATCH)
+        room = MOST_OPEN - self._parts.deliver.open_count
         if room <= 0:
             return GATHER
         async with self._parts.claiming:
             if self._stop.is_set():
                 return 0
-            held, ended = await self._parts.claim.step(room)
-            self._parts.deliver.hold(held)
-        self._parts.outcomes.add_ended(ended)
-        self._timer.ring()
+            async for held, ended in self._parts.claim.walk(room, lambda: not self._stop.is_set()):
+                self._parts.deliver.hold(held)
+                self._parts.outcomes.add_ended(ended)
+                self._timer.ring()
         await self._parts.claim.let_go()
-        return 0 if len(held) + len(ended) == room else CLAIM_POLL
+        return 0 if self._parts.claim.is_on_its_way else CLAIM_POLL
 
     async def _timer_step(self) -> float:
         until_next = self._parts.deliver.start_due()
