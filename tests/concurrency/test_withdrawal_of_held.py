@@ -43,6 +43,16 @@ ANY = Precondition()
 MOST = 100
 
 
+async def walked(claim: ClaimOccurrences) -> tuple[list[HeldOccurrence], list[Ended]]:
+    """Return what one walk brings, its batches put together."""
+    held: list[HeldOccurrence] = []
+    ended: list[Ended] = []
+    async for batch in claim.walk(MOST, lambda: True):
+        held += batch[0]
+        ended += batch[1]
+    return held, ended
+
+
 class Changes:
     """Schedules as the API accepts and changes them."""
 
@@ -78,7 +88,7 @@ class Dispatcher:
 
     async def held(self) -> list[HeldOccurrence]:
         """Claim what is due within seconds, end what is to end, and return the rest."""
-        held, ended = await self.claim.step(MOST)
+        held, ended = await walked(self.claim)
         await self.claim.let_go()
         await self.queue.record_ended(ended)
         return held
@@ -231,7 +241,7 @@ async def test_what_is_about_to_be_ended_as_paused_takes_nothing_of_a_resumed_pl
     held = await dispatcher.held()
     await api.paused(schedule)
     await dispatcher.let_go(held)
-    remaining, ended = await dispatcher.claim.step(MOST)
+    remaining, ended = await walked(dispatcher.claim)
     assert remaining == []
     resumed = await api.resumed(schedule)
     planned = {row["id"] for row in await queued(store) if row["scheduled_for"] > resumed.updated_at}
@@ -249,7 +259,7 @@ async def test_what_becomes_due_before_it_can_be_forgotten_is_judged_again(
     [held] = await dispatcher.held()
     await api.paused(schedule)
     await dispatcher.let_go([held])
-    assert await dispatcher.claim.step(MOST) == ([], [])
+    assert await walked(dispatcher.claim) == ([], [])
     await until(held.claimed.due_at)
     await api.resumed(schedule)
     await dispatcher.claim.let_go()
