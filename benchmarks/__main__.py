@@ -21,6 +21,8 @@ BENCHMARKS = {
     "floor": "floor:run",
     "api_create": "api:create",
     "api_get": "api:get",
+    "template_upsert": "templates:upsert",
+    "templates_import": "templates:imported",
     "materialise": "planning:materialise",
     "herd_event": "herd:event",
     "herd_two": "herd:two",

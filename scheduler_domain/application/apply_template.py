@@ -47,7 +47,7 @@ _LONGEST_SLICE_SECONDS: Final = 0.002  # drawing shares the loop with other requ
 NO_SUCH_INSTANCE: Final = "there is no such instance"
 
 
-class Line(Struct, frozen=True, gc=False):
+class BatchLine(Struct, frozen=True, gc=False):
     """One instance that is wanted; `number` is its place in what the caller sent, from 1."""
 
     number: int
@@ -90,7 +90,7 @@ class ApplyTemplate:
         self._tags = StartTags()
 
     async def batch(
-        self, caller: Caller, name: str, lines: Sequence[Line], *, is_dry_run: bool = False
+        self, caller: Caller, name: str, lines: Sequence[BatchLine], *, is_dry_run: bool = False
     ) -> list[LineResult]:
         """Return a result for each line, in order; no two lines may have one key. Raises NotFound for the template."""
         compiled = await self._find.compiled(caller.tenant_id, name)
@@ -276,7 +276,7 @@ async def _limited(most: int, work: Iterable[Awaitable[None]]) -> None:
         raise error
 
 
-def _failed(line: Line, refusal: SchedulerError) -> LineResult:
+def _failed(line: BatchLine, refusal: SchedulerError) -> LineResult:
     return LineResult(line.number, line.key, LineStatus.FAILED, _problems(refusal))
 
 

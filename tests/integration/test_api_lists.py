@@ -185,8 +185,8 @@ async def test_queue_and_ledger_are_one_history_newest_first(admin: httpx.AsyncC
     for number in range(5):
         await remember(connection, schedule_id, number, "SKIPPED", reason="misfire-coalesced")
     await connection.execute(
-        "UPDATE scheduler.due_queue SET due_at = scheduled_for, lease_until = now() + interval '1 h',"
-        " start_tag = now(), first_fired_at = now()"
+        "UPDATE scheduler.due_queue SET scheduled_for = now() - interval '1 s', due_at = now() - interval '1 s',"
+        " lease_until = now() + interval '1 h', start_tag = now(), first_fired_at = now()"
         " WHERE id = (SELECT id FROM scheduler.due_queue ORDER BY scheduled_for LIMIT 1)"
     )
     found = await walked(admin, "/occurrences", pageSize=3)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from scheduler_domain.application.apply_template import (
     LINES_AT_ONCE,
     ApplyTemplate,
-    Line,
+    BatchLine,
     LineResult,
     LineStatus,
 )
@@ -146,7 +146,7 @@ class _Batches:
         self._apply = apply
         self._asked = asked
         self._outlet = outlet
-        self._gathered: dict[str, Line] = {}
+        self._gathered: dict[str, BatchLine] = {}
         self._refused: list[LineResult] = []
         self._under_way: deque[tuple[frozenset[str], asyncio.Task[list[LineResult]]]] = deque()
         self._counts = dict.fromkeys(LineStatus, 0)
@@ -197,7 +197,7 @@ class _Batches:
         self._under_way.append((keys, asyncio.create_task(self._applied(lines, refused))))
         await asyncio.sleep(0)  # its first statement leaves before the next line is parsed
 
-    async def _applied(self, lines: Sequence[Line], refused: list[LineResult]) -> list[LineResult]:
+    async def _applied(self, lines: Sequence[BatchLine], refused: list[LineResult]) -> list[LineResult]:
         asked = self._asked
         applied: list[LineResult] = []
         if lines:
@@ -216,7 +216,7 @@ class _Batches:
             self._outlet.omitted_count += len(shown) - (len(failed) if is_taken else 0)
 
 
-def _line(number: int, text: bytes | None) -> Line:
+def _line(number: int, text: bytes | None) -> BatchLine:
     if text is None:
         raise InvalidField.at("", "line-too-long", f"a line has {LONGEST_LINE // 1024} KiB at most")
     try:
@@ -226,9 +226,9 @@ def _line(number: int, text: bytes | None) -> Line:
     if type(value) is dict and value.keys() == _LINE_MEMBERS and type(value["key"]) is str:
         parameters = value["parameters"]
         if type(parameters) is dict:
-            return Line(number, value["key"], parameters)
+            return BatchLine(number, value["key"], parameters)
     line = typed(value, InstanceLine)  # which says in words what is wrong
-    return Line(number, line.key, line.parameters)
+    return BatchLine(number, line.key, line.parameters)
 
 
 def _lines_of(request: Request[Any, Any, Any]) -> Lines:
