@@ -24,7 +24,7 @@ FOLLOW, FOLLOW_ON = 5.0, 0.1
 REPLAN, REPLAN_ON = 2.0, 0.02
 RECORDERS = 2
 GATHER = 0.004
-HELD_BACK_MOST = 20_000
+HELD_BACK_MOST, HELD_BACK_SECONDS = 100_000, 2.0
 LAST_WAIT = 1.0
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +36,7 @@ class Dispatcher:
         self._stop = asyncio.Event()
         self._due, self._timer, self._plan, self._revoked = Bell(), Bell(), Bell(), Bell()
         self._never = Bell()
+        self._burst_began: float | None = None
         self.is_ready = False
 
     async def run(self) -> None:
@@ -129,17 +130,31 @@ class Dispatcher:
         return 0
 
     async def _record_step(self) -> float:
-        outcomes, deliver = self._parts.outcomes, self._parts.deliver
+        outcomes = self._parts.outcomes
         await outcomes.available()
         if outcomes.open_count < ROWS_PER_WRITE:
             await asyncio.sleep(GATHER)
-        while deliver.is_bursting and outcomes.open_count < HELD_BACK_MOST:
+        while self._holds_back():
             await asyncio.sleep(GATHER)
         ended = await outcomes.step()
         if any(item.next_due_at is not None for item in ended):
             await self._parts.materialise.plan_due()
             self._on_due()
         return 0
+
+    def _holds_back(self) -> bool:
+        """Recording waits while a burst fires, for both need the same processors; not for long, though.
+
+        What was delivered and is not recorded is delivered again after a crash, and a broker that is slow looks like a
+        burst that does not end.
+        """
+        if not self._parts.deliver.is_bursting:
+            self._burst_began = None
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._burst_began is None:
+            self._burst_began = now
+        return now < self._burst_began + HELD_BACK_SECONDS and self._parts.outcomes.open_count < HELD_BACK_MOST
 
     async def _renew_step(self) -> float:
         await self._parts.rescue.renew()

@@ -125,10 +125,11 @@ def _framed(headers: bytes, body: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 def _address(tenant_id: str, target: Target) -> tuple[str, bytes, str]:
     match target:
-        case EventTarget(event_topic=topic):
+        case EventTarget():
+            topic = target.event_topic
             return EVENTS, _subject("events", tenant_id, topic, "/target/eventTopic"), topic
-        case QueueTarget(queue=queue):
-            return QUEUES, _subject("queues", tenant_id, queue.topic, "/target/queue/topic"), "scheduler.queue"
+        case QueueTarget():
+            return QUEUES, _subject("queues", tenant_id, target.queue.topic, "/target/queue/topic"), "scheduler.queue"
         case HttpTarget():
             raise InvalidField.at("/target/kind", "invalid-target", "an HTTP target is not sent through NATS")
         case _:
