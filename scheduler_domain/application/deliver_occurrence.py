@@ -27,6 +27,7 @@ from scheduler_domain.domain.payload import fired_at_text
 
 LARGEST_SEND = 1_000
 SENDS_IN_FLIGHT = 3
+_SLICE = 5_000
 
 
 class DeliverOccurrences:
@@ -94,14 +95,22 @@ class DeliverOccurrences:
                 together.append(item)
 
     def start_due(self) -> float | None:
-        """Move what is due to its lane; return the seconds until the next is, or None if nothing waits."""
+        """Move what is due to its lane; return the seconds until the next is, or None if nothing waits.
+
+        A herd is moved in slices, 0 seconds apart, so that its first are on their way while its last are moved.
+        """
         now = self._clock.now().timestamp()
         while self._instants and self._instants[0] <= now:
-            for item in self._waiting.pop(heapq.heappop(self._instants)):
+            together = self._waiting[self._instants[0]]
+            for item in together[:_SLICE]:
                 if item.gate is None:
                     self.start(item)
                 else:
                     self.ask((item,))
+            if len(together) > _SLICE:
+                self._waiting[self._instants[0]] = together[_SLICE:]
+                return 0
+            del self._waiting[heapq.heappop(self._instants)]
         return self._instants[0] - now if self._instants else None
 
     def start(self, item: HeldOccurrence) -> None:

@@ -119,6 +119,8 @@ class Dispatcher:
 
     async def _timer_step(self) -> float:
         until_next = self._parts.deliver.start_due()
+        if until_next == 0:
+            await asyncio.sleep(0)
         return PLAN_POLL if until_next is None else min(until_next, PLAN_POLL)
 
     async def _admit_step(self) -> float:

@@ -109,9 +109,9 @@ def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
     )
 
 
-def held(lease_token: int, message: str) -> HeldOccurrence:
+def held(lease_token: int, message: str, occurrence: UUID = OCCURRENCE) -> HeldOccurrence:
     claimed = Claimed(
-        *("acme", UUID(int=1), OCCURRENCE, "SCHEDULED", 1, DUE, DUE, DUE, lease_token, 0, False, False),
+        *("acme", UUID(int=1), occurrence, "SCHEDULED", 1, DUE, DUE, DUE, lease_token, 0, False, False),
         *("(0,1)", 1, "ACTIVE", None),
     )
     return HeldOccurrence(claimed, message, "NATS", "EVENT", Retry(), None, fire_at=0.0, lease_ends=FOR_LONG)
@@ -198,3 +198,13 @@ async def test_an_outcome_that_came_back_unwritten_is_there_for_the_next_step_th
     assert second == []
     async with asyncio.timeout(1):
         await outcomes.available()
+
+
+async def test_a_herd_is_moved_in_slices_and_sent_in_the_order_of_its_claim(
+    deliver: DeliverOccurrences, broker: Broker
+) -> None:
+    deliver.hold([held(1, str(number), UUID(int=number)) for number in range(11_000)])
+    assert [deliver.start_due() for _ in range(3)] == [0, 0, None]
+    while len(broker.sent) < 11_000:
+        await deliver.broker_step("NATS")
+    assert broker.sent == [str(number) for number in range(11_000)]
