@@ -34,6 +34,7 @@ BENCHMARKS = {
     "memory": "planned_herd:memory",
     "recovery": "recovery:run",
     "scale_schedules": "planning:scale",
+    "birthday_peak": "birthday_peak:run",
 }
 
 
