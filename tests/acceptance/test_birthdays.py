@@ -173,7 +173,12 @@ def name_of(zone: str) -> str:
     return zone.replace("/", ".")
 
 
-@pytest.mark.parametrize("stops", [LANDMARKS, pytest.param(ZONES, marks=pytest.mark.faults)], ids=["landmarks", "all"])
+@pytest.mark.parametrize(
+    "stops",
+    # At nine in each of the zones takes two minutes.
+    [LANDMARKS, pytest.param(ZONES, marks=[pytest.mark.faults, pytest.mark.timeout(300)])],
+    ids=["landmarks", "all"],
+)
 async def test_everybody_is_greeted_at_nine_where_they_live_on_their_day_and_once(
     stops: tuple[str, ...], processes: Processes, variables: dict[str, str], installation: Installation
 ) -> None:
