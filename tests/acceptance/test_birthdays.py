@@ -132,8 +132,8 @@ async def serving(
     await api.stop()
 
 
-def person(name: str, zone: str, born: date = date(1988, DAY.month, DAY.day)) -> dict[str, Any]:
-    parameters = {"firstName": name, "lastName": "L", "dateOfBirth": born.isoformat(), "tz": zone}
+def person(name: str, zone: str, born: date = date(1988, DAY.month, DAY.day), **more: str) -> dict[str, Any]:
+    parameters = {"firstName": name, "lastName": "L", "dateOfBirth": born.isoformat(), "tz": zone, **more}
     return {"key": name, "parameters": parameters}
 
 
@@ -161,8 +161,12 @@ async def put(client: httpx.AsyncClient, changed: dict[str, Any]) -> None:
     await eventually(is_taken, within=15)
 
 
-def nine(zone: str, day: date = DAY) -> datetime:
-    return datetime.combine(day, NINE, ZoneInfo(zone)).astimezone(UTC)
+def local(zone: str, day: date, at: time) -> datetime:
+    return datetime.combine(day, at, ZoneInfo(zone)).astimezone(UTC)
+
+
+def nine(zone: str) -> datetime:
+    return local(zone, DAY, NINE)
 
 
 def greeting(name: str) -> str:
@@ -187,15 +191,17 @@ async def test_everybody_is_greeted_at_nine_where_they_live_on_their_day_and_onc
     expected[greeting("Later")] = nine("Asia/Tokyo")  # was the day after
     expected[greeting("Moved")] = nine("Asia/Tokyo")  # was in London
     expected[greeting("Followed")] = nine("Pacific/Kiritimati")  # goes to Niue, where it is that day once more
+    expected[greeting("Evening")] = nine("Pacific/Kiritimati")  # wants to be greeted at six p.m. from then on
     async with serving(processes, variables, installation) as client:
         gone = [person("Gone", "Asia/Tokyo"), person("GoneToo", "Pacific/Niue")]
         changing = [
             person("Later", "Asia/Tokyo", DAY.replace(year=1990, day=8)),
             person("Moved", "Europe/London"),
             person("Followed", "Pacific/Kiritimati"),
+            person("Evening", "Pacific/Kiritimati"),
         ]
         people = [person(name_of(zone), zone) for zone in ZONES]
-        assert (await applied(client, [*people, *gone, *changing]))["created"] == len(ZONES) + 5
+        assert (await applied(client, [*people, *gone, *changing]))["created"] == len(people + gone + changing)
         assert (await client.delete("/templates/birthday/instances/Gone")).status_code == httpx.codes.NO_CONTENT
         await put(client, person("Later", "Asia/Tokyo"))
         await put(client, person("Moved", "Asia/Tokyo"))
@@ -209,6 +215,7 @@ async def test_everybody_is_greeted_at_nine_where_they_live_on_their_day_and_onc
             assert installation.now >= instant
             if instant == nine("Pacific/Kiritimati"):
                 await put(client, person("Followed", "Pacific/Niue"))
+                await put(client, person("Evening", "Pacific/Kiritimati", sendAt="18:00"))
                 await client.delete("/templates/birthday/instances/GoneToo")
         await assert_ended(installation, len(expected), {nine(zone) for zone in stops})
         await assert_next_year(client)
@@ -234,7 +241,7 @@ async def assert_ended(installation: Installation, count: int, on_time: set[date
 
 
 async def assert_next_year(client: httpx.AsyncClient) -> None:
-    """Everybody's next one is at nine again, on the clocks of that day."""
+    """Everybody's next one is at nine again, or when they want it since, on the clocks of that day."""
     listed: list[dict[str, Any]] = []
 
     async def is_answered() -> bool:
@@ -244,9 +251,10 @@ async def assert_next_year(client: httpx.AsyncClient) -> None:
 
     await eventually(is_answered, within=15)
     for item in listed:
-        wanted = nine(item["parameters"]["tz"], DAY.replace(year=DAY.year + 1))
+        at = time.fromisoformat(item["parameters"].get("sendAt", "09:00"))
+        wanted = local(item["parameters"]["tz"], DAY.replace(year=DAY.year + 1), at)
         assert datetime.fromisoformat(item["nextFireAt"]) == wanted, item
-    assert len(listed) == len(ZONES) + 3
+    assert len(listed) == len(ZONES) + 4
 
 
 async def test_ten_thousand_birthdays_of_one_day_outlast_a_dispatcher_that_dies_amid_them_and_a_day_without(
