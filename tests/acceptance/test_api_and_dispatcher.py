@@ -150,12 +150,19 @@ async def test_a_deletion_does_not_wait_for_a_receiver_that_hangs(
     assert time.monotonic() - started_at < 3
 
 
-async def test_a_deletion_while_its_dispatcher_is_killed_waits_for_the_lease_at_most(
+async def test_a_deletion_while_its_dispatcher_is_killed_is_answered_soon_and_confirmed_once_the_lease_is_over(
     editor: httpx.AsyncClient, dispatcher: RunningProcess, receiver: Receiver
 ) -> None:
     path = await created(editor, trigger=EACH_SECOND, target=webhook(receiver))
     await receiver.wait_for(1, within=10)
     await dispatcher.kill()
     started_at = time.monotonic()
-    assert (await editor.delete(path)).status_code == 204
-    assert time.monotonic() - started_at < 20
+    first = await editor.delete(path)
+    assert first.status_code == 503, first.text
+    assert time.monotonic() - started_at < 6
+
+    async def confirmed() -> bool:
+        return (await editor.delete(path)).status_code in (204, 404)
+
+    await eventually(confirmed, within=20)
+    assert (await editor.get(path)).status_code == 404

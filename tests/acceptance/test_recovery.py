@@ -66,7 +66,7 @@ async def test_after_the_answer_to_a_cancel_that_one_is_not_sent_and_its_neighbo
     """The dispatcher holds all of them by then, seconds ahead of their instant."""
     path = await created(editor, trigger={"type": "CRON", "cron": "* * * * * *"}, target=webhook(receiver))
     await receiver.wait_for(2, within=15)
-    soon = datetime.now(UTC) + timedelta(seconds=1.5)
+    soon = datetime.now(UTC) + timedelta(seconds=2.5)
     ahead = [item for item in await history(editor, path) if datetime.fromisoformat(item["scheduledFor"]) > soon]
     chosen, neighbours = ahead[-1], {item["id"] for item in ahead[-3:-1]}
     answer = await editor.post(f"/occurrences/{chosen['id']}/cancel")
