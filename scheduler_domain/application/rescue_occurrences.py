@@ -60,14 +60,18 @@ class RescueOccurrences:
         return len(ageing)
 
     async def obey(self) -> int:
-        """Let go of what was revoked, then say so; return how many revocations were new."""
+        """Let go of what was revoked, then say so; return how many new revocations were of whole schedules.
+
+        What is let go of a schedule is to be claimed at once, to be ended or to go by its new revision. A single
+        occurrence is not: whoever asked it back is about to end it, and would ask in vain if it were taken again.
+        """
         revocations = await self._dispatchers.recent_revocations()
         new = [item for item in revocations if item.sequence not in self._obeyed]
         if new:
             await self._let_go_of(new)
         self._obeyed = {item.sequence for item in revocations}
         await self._dispatchers.beat(self._number, sorted(self._obeyed))
-        return len(new)
+        return sum(1 for item in new if item.occurrence_id is None)
 
     async def release_unstarted(self) -> int:
         """Give back everything that was not started; for drain."""

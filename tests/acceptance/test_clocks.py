@@ -20,7 +20,7 @@ from tests.support.processes import Processes
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-pytestmark = needs_faketime
+pytestmark = [needs_faketime, pytest.mark.faults]
 
 EACH_SECOND = {"type": "CRON", "cron": "* * * * * *"}
 AN_HOUR = timedelta(hours=1)

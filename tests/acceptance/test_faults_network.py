@@ -20,6 +20,8 @@ from tests.support.stored import definition as stored_definition
 from tests.support.stored import store_due, store_schedules
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.faults
+
 EACH_SECOND = {"type": "CRON", "cron": "* * * * * *"}
 LEASE_SECONDS = 4
 LONGEST_ANSWER = 5.2
@@ -97,7 +99,6 @@ async def test_an_api_whose_database_is_slow_answers_in_time_or_says_503_and_doe
         await eventually(serves_again, within=10)
 
 
-@pytest.mark.faults
 async def test_a_dispatcher_whose_database_is_slow_is_late_and_loses_nothing(
     processes: Processes,
     through_network: dict[str, str],

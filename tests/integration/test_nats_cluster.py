@@ -23,6 +23,8 @@ from tests.support.processes import Processes
 from tests.support.stored import store_due, store_schedules
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.faults
+
 STREAMS = ("EVENTS", "QUEUES", "LIFECYCLE")
 ELECTS_WITHIN = 30
 
@@ -118,7 +120,6 @@ async def test_a_member_lost_in_mid_publish_loses_and_doubles_nothing(
     assert await stored(jetstream, "EVENTS", tenant) == 10_000
 
 
-@pytest.mark.faults
 async def test_a_dispatcher_goes_on_without_one_of_the_servers_it_was_told_of(
     cluster: Cluster,
     jetstream: JetStreamContext,

@@ -164,7 +164,7 @@ class Dispatcher:
 
     async def _obey_step(self) -> float:
         if await self._parts.rescue.obey():
-            self._on_due()  # what was let go is claimed at once, to be ended or to go by the new revision
+            self._on_due()
         return HEARTBEAT
 
     async def _housekeeping_step(self) -> float:
