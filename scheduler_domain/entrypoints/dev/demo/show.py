@@ -24,6 +24,7 @@ async def show_deliveries(running: Running, *, as_json: bool) -> None:
     async with AsyncExitStack() as stack:
         nats_url = running.settings.required_nats_url()
         await stack.enter_async_context(listening_to_streams(nats_url, running.tenant, arrived.put_nowait))
+        _go_on()
         http_url = await stack.enter_async_context(listening_to_http(arrived.put_nowait))
         api = stack.enter_context(ApiClient(running.url, running.token, running.tenant))
         await asyncio.to_thread(_create_samples, api, http_url, as_json)
@@ -34,6 +35,13 @@ async def show_deliveries(running: Running, *, as_json: bool) -> None:
             if delivery.schedule_id not in known:
                 known[delivery.schedule_id] = await asyncio.to_thread(_look_up, api, delivery.schedule_id)
             view.show(delivery, known[delivery.schedule_id])
+
+
+def _go_on() -> None:
+    """Raise CancelledError where this task was cancelled and did not notice: connecting to NATS swallows it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _create_samples(api: ApiClient, http_url: str, as_json: bool) -> None:
