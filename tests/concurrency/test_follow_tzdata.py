@@ -21,10 +21,10 @@ from scheduler_domain.domain.planning import PlanningRule, first_cursor, instant
 from scheduler_domain.domain.schedule import CronTrigger, OneShotTrigger, ScheduleDefinition, rule_spec_of
 from scheduler_domain.domain.triggers import Instant, compile_rule, tzdata_version
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
-from scheduler_domain.infra.system_clock import SystemClock
 from tests.concurrency.test_materialise import planner
 from tests.support.stored import definition, store_schedules
 
@@ -52,7 +52,7 @@ class BreaksOff(PostgresZoneMoves):
 
 
 def follower(pool: asyncpg.Pool) -> FollowTzdata:
-    return FollowTzdata(PostgresZoneMoves(pool, SystemClock()), SystemClock())
+    return FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock())
 
 
 async def walked(follow: FollowTzdata) -> int:
@@ -65,11 +65,16 @@ async def walked(follow: FollowTzdata) -> int:
     return changes
 
 
+def in_berlin(at: datetime) -> datetime:
+    """The local time in Berlin of a full minute, by the edition in use."""
+    minutely = compile_rule(rule_spec_of(PlanningRule(trigger=CronTrigger("* * * * *"), tz="Europe/Berlin"), at))
+    return minutely.page(at - timedelta(seconds=1), 1).instants[0].local
+
+
 def daily(at: datetime) -> ScheduleDefinition:
     """A schedule of each day at the local time in Berlin that an instant has."""
-    local = compile_rule(rule_spec_of(PlanningRule(trigger=CronTrigger("* * * * *"), tz="Europe/Berlin"), at))
-    shown = local.page(at - timedelta(seconds=1), 1).instants[0].local
-    return definition(CronTrigger(f"{shown.minute} {shown.hour} * * *"), tz="Europe/Berlin")
+    local = in_berlin(at)
+    return definition(CronTrigger(f"{local.minute} {local.hour} * * *"), tz="Europe/Berlin")
 
 
 async def store_moved(
@@ -132,7 +137,7 @@ async def test_a_follower_that_broke_off_is_gone_on_from_where_it_was(
     await store_moved(connection, at, at - HOUR, 500)
     assert (await follower(pool).step()).goes_on
     assert await editions(connection) == {OLD, tzdata_version()}
-    broken = FollowTzdata(BreaksOff(pool, SystemClock()), SystemClock())
+    broken = FollowTzdata(BreaksOff(pool, DatabaseClock()), DatabaseClock())
     with pytest.raises(ConnectionAbortedError):
         await walked(broken)
     assert await connection.fetchval("SELECT count(*) FROM tzdata_move") == 200
@@ -262,10 +267,7 @@ async def test_a_one_shot_that_waits_in_the_queue_moves_and_completes_its_schedu
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
     at, was_at = in_minutes(40), in_minutes(0)
-    local = daily(at).trigger
-    assert isinstance(local, CronTrigger)
-    minute, hour, *_ = local.cron.split()
-    once = definition(OneShotTrigger(f"{at.date()}T{int(hour):02}:{int(minute):02}:00"), tz="Europe/Berlin")
+    once = definition(OneShotTrigger(f"{in_berlin(at):%Y-%m-%dT%H:%M:%S}"), tz="Europe/Berlin")
     [schedule] = await store_schedules(connection, TENANT, of=once)
     id_, instant = named(once, schedule, at - DAY)
     await connection.execute(
@@ -283,7 +285,7 @@ async def test_a_one_shot_that_waits_in_the_queue_moves_and_completes_its_schedu
 async def test_the_newest_edition_alive_leads_and_an_older_one_takes_over_when_it_is_gone(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
-    moves = PostgresZoneMoves(pool, SystemClock())
+    moves = PostgresZoneMoves(pool, DatabaseClock())
     assert await moves.leading("2026a") == "2026a"
     assert await moves.leading("2026b") == "2026b"
     assert await moves.leading("2026a") == "2026b"
@@ -294,7 +296,7 @@ async def test_the_newest_edition_alive_leads_and_an_older_one_takes_over_when_i
 async def test_beside_a_newer_edition_this_one_neither_plans_nor_follows(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
-    await PostgresZoneMoves(pool, SystemClock()).leading("9999z")
+    await PostgresZoneMoves(pool, DatabaseClock()).leading("9999z")
     await store_moved(connection, in_minutes(90), in_minutes(30))
     follow = follower(pool)
     assert (await follow.step()).cursor_count == 0

@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from scheduler_domain.application.ports.tracing import UNTRACED, TracedAttempt
 from scheduler_domain.domain.trace import traceparent
 from scheduler_domain.infra.telemetry.tracing import OpenTelemetryTracer, otlp_tracer
+from tests.support.waiting import eventually
 
 STARTED_AT = datetime(2026, 11, 22, 9, 0, 0, 1500, tzinfo=UTC)
 OCCURRENCE = UUID("019e5a00-0000-8abc-9def-0123456789ab")
@@ -143,7 +144,11 @@ async def test_a_collector_that_is_away_neither_blocks_nor_keeps_the_process() -
     traced_in = monotonic() - began
     await asyncio.to_thread(tracer.close, timedelta(seconds=0.2))
     assert traced_in < 5, "ten thousand attempts took longer than tracing itself may"
-    assert all(thread.daemon for thread in threading.enumerate() if "Otel" in thread.name)
+    await eventually(lambda: exporting() == [], within=2)
+
+
+def exporting() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "Otel" in thread.name]
 
 
 def test_without_a_collector_tracing_does_nothing() -> None:

@@ -40,6 +40,7 @@ class OpenTelemetryTracer:
     listens = True
 
     def __init__(self, exporter: SpanExporter, service_name: str) -> None:
+        self._exporter = exporter
         self._ids = _ComputedIds()
         # Not at exit: that would wait for the exporter's retries, half a minute with the collector away.
         self._provider = TracerProvider(
@@ -75,10 +76,12 @@ class OpenTelemetryTracer:
             span.end(_unix_nanoseconds(attempt.ended_at))
 
     def close(self, within: timedelta = timedelta(seconds=2)) -> None:
-        """Send what waits, for as long as `within`, then give up."""
+        """Send what waits, for as long as `within`, then give up; no thread goes on trying."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(within.total_seconds())
+        if closing.is_alive():
+            self._exporter.shutdown()
 
 
 class _StepSpan:
