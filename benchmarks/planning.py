@@ -30,10 +30,10 @@ from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.planning import PlanningRule, first_cursor
 from scheduler_domain.domain.schedule import CronTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.statements import statement
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 
 SIZE, TENANTS = 20_000, 100
@@ -68,7 +68,7 @@ async def _materialise(own: Stage) -> Result:
     connection = await connect(own.postgres_url)
     await _store_minutely(connection)
     pool = await open_dispatch_pool(own.postgres_url, 2, hash_joins=True)
-    clock = SystemClock()
+    clock = DatabaseClock()
     planner = MaterialiseOccurrences(
         PostgresCursors(pool),
         Leading(),

@@ -10,5 +10,4 @@ overwrite what its successor recorded.
 from datetime import timedelta
 
 LENGTH = timedelta(seconds=15)
-RENEWAL = timedelta(seconds=5)
 MARGIN = timedelta(seconds=2)

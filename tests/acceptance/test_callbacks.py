@@ -1,6 +1,6 @@
 """Completion by callback on real processes: receivers that accept work and say later, twice, or never how it ended."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -80,6 +80,13 @@ async def status(reader: httpx.AsyncClient, occurrence: UUID) -> str:
     return str(answer.json()["status"])
 
 
+def completed(reader: httpx.AsyncClient, occurrence: UUID) -> Callable[[], Awaitable[bool]]:
+    async def is_completed() -> bool:
+        return await status(reader, occurrence) == "COMPLETED"
+
+    return is_completed
+
+
 async def waits(connection: asyncpg.Connection, occurrence: UUID) -> bool:
     query = "SELECT awaiting_since IS NOT NULL FROM scheduler.due_queue WHERE id = $1"
     return bool(await connection.fetchval(query, occurrence))
@@ -118,10 +125,7 @@ async def test_another_success_than_202_completes_at_once(
     receiver.always(reply(200))
     occurrence = await fire(connection, calling_back(receiver))
 
-    async def is_completed() -> bool:
-        return await status(reader, occurrence) == "COMPLETED"
-
-    await eventually(is_completed, within=10)
+    await eventually(completed(reader, occurrence), within=10)
 
 
 @pytest.mark.usefixtures("running")
@@ -187,10 +191,7 @@ async def test_the_wait_outlives_the_dispatcher_that_sent_the_request(
     assert again.status_code == 200
     await dispatcher().wait_for_line(READY, within=START_SEC)
 
-    async def is_completed() -> bool:
-        return await status(reader, occurrence) == "COMPLETED"
-
-    await eventually(is_completed, within=15)
+    await eventually(completed(reader, occurrence), within=15)
     assert len(receiver.requests) == 1
 
 
@@ -211,10 +212,7 @@ async def test_a_receiver_may_call_back_before_it_answers(
     receiver.always(eager())
     occurrence = await fire(connection, calling_back(receiver))
 
-    async def is_completed() -> bool:
-        return await status(reader, occurrence) == "COMPLETED"
-
-    await eventually(is_completed, within=10)
+    await eventually(completed(reader, occurrence), within=10)
     assert [answer.status_code for answer in answers] == [200]
     assert len(receiver.requests) == 1
 
@@ -303,10 +301,7 @@ async def test_what_was_called_back_is_not_sent_again_when_the_dispatcher_is_los
     await running.kill()
     await dispatcher().wait_for_line(READY, within=START_SEC)
 
-    async def is_completed() -> bool:
-        return await status(reader, occurrence) == "COMPLETED"
-
-    await eventually(is_completed, within=20)
+    await eventually(completed(reader, occurrence), within=20)
     assert len(receiver.requests) == 1
 
 
@@ -319,10 +314,7 @@ async def test_a_success_called_back_counts_although_the_request_was_never_answe
     await receiver.wait_for(1, within=10)
     assert (await call_back(await api.client(), receiver.requests[0], success=True)).status_code == 200
 
-    async def is_completed() -> bool:
-        return await status(reader, occurrence) == "COMPLETED"
-
-    await eventually(is_completed, within=10)
+    await eventually(completed(reader, occurrence), within=10)
     assert len(receiver.requests) == 1
 
 

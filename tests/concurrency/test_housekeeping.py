@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from scheduler_domain.domain.ids import occurrence_id
 from scheduler_domain.domain.schedule import OneShotTrigger
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition, store_schedules
 
@@ -27,10 +27,11 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
     await opened.close()
 
 
-class MovedClock(SystemClock):
+class MovedClock(DatabaseClock):
     """The machine's clock, moved by hand."""
 
     def __init__(self, ahead: timedelta) -> None:
+        super().__init__()
         self._ahead = ahead
 
     def now(self) -> datetime:
@@ -81,7 +82,7 @@ async def kept(connection: asyncpg.Connection) -> set[UUID]:
 
 @pytest.fixture
 def housekeeping(pool: asyncpg.Pool) -> Housekeeping:
-    return Housekeeping(pool, SystemClock(), PrometheusMeasurements(CollectorRegistry()))
+    return Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()))
 
 
 async def pause_until(connection: asyncpg.Connection, resume_at: datetime) -> None:

@@ -24,10 +24,10 @@ from scheduler_domain.domain.ids import occurrence_id
 from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
 from scheduler_domain.domain.schedule import FixedDelayTrigger, Overlap, Retry
 from scheduler_domain.domain.target import HttpRequest, HttpTarget
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.lines import PostgresLines
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition, store_due, store_schedules
 from tests.support.waiting import eventually
@@ -78,7 +78,7 @@ class Dispatcher:
     def __init__(
         self, pool: asyncpg.Pool, number: int, receiver: Receiver, lease_length: timedelta = lease.LENGTH
     ) -> None:
-        queue, clock = PostgresDueQueue(pool, number, lease_length), SystemClock()
+        queue, clock = PostgresDueQueue(pool, number, lease_length), DatabaseClock()
         measurements = PrometheusMeasurements(CollectorRegistry())
         self.outcomes = RecordOutcomes(queue, measurements, UNTRACED)
         self.deliver = DeliverOccurrences({}, receiver, self.outcomes, clock, measurements, UNTRACED, http_slots=64)

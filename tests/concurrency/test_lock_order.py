@@ -12,11 +12,11 @@ from scheduler_domain.application.ports.due_queue import Ended
 from scheduler_domain.application.ports.zone_moves import CursorKey
 from scheduler_domain.domain.planning import Cursor, Plan
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.statements import statement
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
-from scheduler_domain.infra.system_clock import SystemClock
 from tests.support.stored import store_due, store_schedules
 from tests.support.waiting import eventually
 
@@ -85,7 +85,7 @@ async def test_whoever_follows_the_tz_database_passes_by_a_schedule_that_is_edit
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
     schedules = await store_schedules(connection, TENANT, 2, planned_from=datetime.now(UTC))
-    moves = PostgresZoneMoves(pool, SystemClock())
+    moves = PostgresZoneMoves(pool, DatabaseClock())
     async with connection.transaction():
         await connection.execute("SELECT FROM schedule WHERE id = $1 FOR UPDATE", schedules[0])
         async with moves.held([CursorKey(TENANT, schedule) for schedule in schedules], "2099z") as held:

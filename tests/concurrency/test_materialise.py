@@ -17,10 +17,10 @@ from scheduler_domain.domain.ids import occurrence_id
 from scheduler_domain.domain.planning import plan
 from scheduler_domain.domain.schedule import CronTrigger, OneShotTrigger, RruleTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition, store_schedules
 
@@ -50,11 +50,11 @@ def planner(pool: asyncpg.Pool, leadership: object = None) -> MaterialiseOccurre
     return MaterialiseOccurrences(
         PostgresCursors(pool),
         leadership or AlwaysLeading(),  # type: ignore[arg-type]
-        SystemClock(),
+        DatabaseClock(),
         PrometheusMeasurements(CollectorRegistry()),
         UNTRACED,
         WINDOW,
-        FollowTzdata(PostgresZoneMoves(pool, SystemClock()), SystemClock()),
+        FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock()),
     )
 
 

@@ -24,12 +24,12 @@ from scheduler_domain.domain.roles import Caller, Role
 from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger, Schedule
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.domain.withdrawal import Ending, withdraw
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
 from scheduler_domain.infra.postgres.pool import open_tenant_pool
 from scheduler_domain.infra.postgres.schedules import PostgresSchedules
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition
 from tests.support.waiting import eventually
@@ -59,7 +59,7 @@ class Changes:
     def __init__(self, schedules: PostgresSchedules) -> None:
         policy = TargetPolicy()
         self.schedules = schedules
-        self.accept = AcceptSchedule(schedules, SystemClock(), lambda: os.urandom(10), policy, LOOKAHEAD)
+        self.accept = AcceptSchedule(schedules, DatabaseClock(), lambda: os.urandom(10), policy, LOOKAHEAD)
         self.change = ChangeSchedule(schedules, policy, Planner(LOOKAHEAD, StartTags()))
 
     async def created(self, trigger: CronTrigger | FixedDelayTrigger = EACH_SECOND) -> Schedule:
@@ -83,7 +83,7 @@ class Dispatcher:
     def __init__(self, pool: asyncpg.Pool, lease: timedelta) -> None:
         self.queue = PostgresDueQueue(pool, dispatcher_id=7, lease_length=lease)
         self.claim = ClaimOccurrences(
-            self.queue, {}, SystemClock(), PrometheusMeasurements(CollectorRegistry()), UNTRACED, lease
+            self.queue, {}, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()), UNTRACED, lease
         )
 
     async def held(self) -> list[HeldOccurrence]:
@@ -279,7 +279,7 @@ async def test_a_chain_goes_on_once_though_its_occurrence_was_left_to_a_holder(
         await api.resumed(schedule)
     else:
         await store.execute("UPDATE schedule SET resume_at = now()")
-        await Housekeeping(pool, SystemClock(), PrometheusMeasurements(CollectorRegistry())).step()
+        await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry())).step()
     await dispatcher.queue.record_ended([delivered(held[0])])
     ahead = await store.fetchval("SELECT count(*) FROM due_queue")
     planned = await store.fetchval("SELECT count(next_fire_at) FROM schedule_cursor")
@@ -294,7 +294,7 @@ async def test_a_chain_whose_occurrence_is_under_way_is_moved_on_by_its_end_alon
     await until(held.claimed.due_at)
     await api.paused(schedule)
     await store.execute("UPDATE schedule SET resume_at = now()")
-    await Housekeeping(pool, SystemClock(), PrometheusMeasurements(CollectorRegistry())).step()
+    await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry())).step()
     assert await store.fetchval("SELECT next_fire_at FROM schedule_cursor") is None
     assert [row["id"] for row in await queued(store)] == [held.claimed.id]
 

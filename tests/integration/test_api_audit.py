@@ -14,10 +14,10 @@ from scheduler_domain.application.materialise_occurrences import MaterialiseOccu
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
-from scheduler_domain.infra.system_clock import SystemClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.integration.api_server import RunningApi
 from tests.support.stored import definition, store_schedules
@@ -34,11 +34,11 @@ async def plan_all(database: str) -> None:
     planner = MaterialiseOccurrences(
         PostgresCursors(pool),
         PostgresLeadership(pool),
-        SystemClock(),
+        DatabaseClock(),
         PrometheusMeasurements(CollectorRegistry()),
         UNTRACED,
         MINUTE,
-        FollowTzdata(PostgresZoneMoves(pool, SystemClock()), SystemClock()),
+        FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock()),
     )
     while await planner.plan_due():
         pass

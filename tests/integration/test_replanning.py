@@ -18,13 +18,13 @@ from scheduler_domain.application.replan_instances import INSTANCES_AT_ONCE, Rep
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.pool import open_tenant_pool
 from scheduler_domain.infra.postgres.replanning import PostgresReplanTurns
 from scheduler_domain.infra.postgres.schedules import PostgresSchedules
 from scheduler_domain.infra.postgres.template_instances import PostgresTemplateInstances
 from scheduler_domain.infra.postgres.templates import PostgresTemplates
-from scheduler_domain.infra.system_clock import SystemClock
 from tests.integration.test_api_instance_batches import NDJSON, ndjson
 from tests.integration.test_api_instances import fired
 from tests.integration.test_api_templates import RENEWAL
@@ -38,7 +38,7 @@ async def replanning(
     database: str, instances: type[PostgresTemplateInstances] = PostgresTemplateInstances
 ) -> AsyncIterator[ReplanInstances]:
     """The use case as a dispatcher has it."""
-    lookahead, clock = timedelta(seconds=60), SystemClock()
+    lookahead, clock = timedelta(seconds=60), DatabaseClock()
     dispatch_pool = await open_dispatch_pool(database, 1)
     async with open_tenant_pool(database, 4) as pool:
         change = ChangeSchedule(PostgresSchedules(pool), TargetPolicy(), Planner(lookahead, StartTags()))

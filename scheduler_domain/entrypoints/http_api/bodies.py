@@ -46,6 +46,10 @@ _READ_ONLY: Final = frozenset(
 Value = TypeVar("Value")
 
 
+class NothingToChoose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An empty object; nothing can be chosen yet."""
+
+
 class UnsupportedMediaType(SchedulerError):
     code = "unsupported-media-type"
 
@@ -90,8 +94,21 @@ async def read_json(request: Request[Any, Any, Any], *, is_required: bool = True
         raise InvalidRequest(str(error), (Problem("", error.code, str(error)),)) from None
 
 
-def without_tenant(value: Any, tenant_id: str) -> Any:
-    """Return the value without `tenantId`, which a client may repeat; Forbidden where it names another tenant."""
+async def read_document(
+    request: Request[Any, Any, Any], tenant_id: str, *, is_required: bool = True, is_patch: bool = False
+) -> Any:
+    """As `read_json`, without the `tenantId` that a client may repeat; Forbidden where it names another tenant."""
+    return _without_tenant(await read_json(request, is_required=is_required, is_patch=is_patch), tenant_id)
+
+
+async def read_as(
+    request: Request[Any, Any, Any], tenant_id: str, kind: type[Value], *, is_required: bool = True
+) -> Value:
+    """As `read_document`, as `kind`; InvalidField at the first place that does not fit."""
+    return typed(await read_document(request, tenant_id, is_required=is_required), kind)
+
+
+def _without_tenant(value: Any, tenant_id: str) -> Any:
     if not isinstance(value, dict) or "tenantId" not in value:
         return value
     if value["tenantId"] != tenant_id:

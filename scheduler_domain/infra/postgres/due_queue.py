@@ -174,14 +174,14 @@ def _delivered_columns(deliveries: Sequence[DeliveredTogether]) -> tuple[object,
         [delivery.fired_at for delivery in deliveries],
         [delivery.ended_at for delivery in deliveries],
         [delivery.duration_ms for delivery in deliveries],
-        array_text(_of_rows(deliveries, [delivery.status_code or "NULL" for delivery in deliveries])),
+        array_text(_of_rows(deliveries, [delivery.status_code for delivery in deliveries])),
         _of_rows(deliveries, [delivery.response_excerpt for delivery in deliveries]),
     )
 
 
 def _of_rows(deliveries: Sequence[DeliveredTogether], values: Sequence[object]) -> list[object]:
     """Return each delivery's value once for each of its rows, or nothing where no delivery has one."""
-    if not any(value not in (None, "NULL") for value in values):
+    if all(value is None for value in values):
         return []
     return [value for delivery, value in zip(deliveries, values, strict=True) for _ in delivery.claimed]
 

@@ -16,12 +16,12 @@ from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain.outcome import ACKNOWLEDGED, Outcome, Unreachable
 from scheduler_domain.domain.schedule import Retry
-from scheduler_domain.infra.system_clock import SystemClock
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 
 DUE = datetime(2026, 11, 22, 9, tzinfo=UTC)
 OCCURRENCE = UUID(int=2)
-FOR_LONG = SystemClock().monotonic() + 3_600
+FOR_LONG = DatabaseClock().monotonic() + 3_600
 
 
 class Queue:
@@ -105,7 +105,7 @@ def outcomes(queue: Queue) -> RecordOutcomes:
 def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
     measurements = PrometheusMeasurements(CollectorRegistry())
     return DeliverOccurrences(
-        {"NATS": broker}, Webhook(), outcomes, SystemClock(), measurements, UNTRACED, http_slots=1
+        {"NATS": broker}, Webhook(), outcomes, DatabaseClock(), measurements, UNTRACED, http_slots=1
     )
 
 

@@ -7,10 +7,9 @@ from litestar.params import FromPath
 
 from scheduler_domain.application.ports.dead_letters import DeadLettersWanted
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, sent
-from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.bodies import NothingToChoose, read_as
 from scheduler_domain.entrypoints.http_api.occurrences import descriptions
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import (
-    NothingToChoose,
     ReplayRequest,
     batch_replayed_answer,
     cancelled_answer,
@@ -28,7 +27,7 @@ async def replay_occurrence(request: Request[Any, Any, Any], occurrence_id: From
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity = id_in_path(occurrence_id)
-    typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), NothingToChoose)
+    await read_as(request, caller.tenant_id, NothingToChoose, is_required=False)
     asked = await once(request, replayed_answer)
     return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.replay.one(caller, identity, it)))
 
@@ -37,7 +36,7 @@ async def replay_occurrence(request: Request[Any, Any, Any], occurrence_id: From
 async def replay_occurrences(request: Request[Any, Any, Any]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
-    body = typed(without_tenant(await read_json(request), caller.tenant_id), ReplayRequest)
+    body = await read_as(request, caller.tenant_id, ReplayRequest)
     check_order(body.from_, body.to, "/to")
     wanted = DeadLettersWanted(schedule_id=body.schedule_id, from_=body.from_, to=body.to, after=body.cursor)
     asked = await once(request, batch_replayed_answer)
@@ -49,6 +48,6 @@ async def cancel_occurrence(request: Request[Any, Any, Any], occurrence_id: From
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity = id_in_path(occurrence_id)
-    typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), NothingToChoose)
+    await read_as(request, caller.tenant_id, NothingToChoose, is_required=False)
     asked = await once(request, cancelled_answer)
     return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.cancel(caller, identity, it)))

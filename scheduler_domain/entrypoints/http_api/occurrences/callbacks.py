@@ -10,7 +10,7 @@ from scheduler_domain.domain.errors import NotFound, Unauthenticated
 from scheduler_domain.domain.validation import refuse, text_problems
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer
 from scheduler_domain.entrypoints.http_api.authentication import bearer_token, count_refused
-from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.bodies import read_as
 from scheduler_domain.entrypoints.http_api.occurrences import descriptions
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import CompleteRequest, occurrence_json
 from scheduler_domain.entrypoints.http_api.operations import told
@@ -24,7 +24,7 @@ async def complete_occurrence(request: Request[Any, Any, Any], occurrence_id: Fr
     services = services_of(request.scope)
     if services.request_rate is not None:
         services.request_rate.take(right.tenant_id, services.clock.monotonic())
-    said = typed(without_tenant(await read_json(request), right.tenant_id), CompleteRequest)
+    said = await read_as(request, right.tenant_id, CompleteRequest)
     if said.message is not None:
         refuse(list(text_problems(said.message, "/message", allow_lines=True)))
     occurrence = await services.use.complete(right, said.success, said.message)

@@ -4,9 +4,9 @@ from typing import Final
 
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.roles import Role
+from scheduler_domain.entrypoints.http_api.bodies import NothingToChoose
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import (
     CompleteRequest,
-    NothingToChoose,
     OccurrencesView,
     OccurrenceView,
     ReplayAnswer,

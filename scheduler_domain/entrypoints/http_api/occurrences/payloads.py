@@ -64,10 +64,6 @@ class OccurrencesView(Struct, frozen=True, rename="camel"):
     next_cursor: str | None
 
 
-class NothingToChoose(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """An empty object; nothing can be chosen yet."""
-
-
 class ReplayRequest(
     Struct, frozen=True, kw_only=True, rename={"from_": "from", "schedule_id": "scheduleId"}, forbid_unknown_fields=True
 ):

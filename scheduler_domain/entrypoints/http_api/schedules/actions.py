@@ -12,7 +12,7 @@ from scheduler_domain.domain.schedule import rule_spec_of
 from scheduler_domain.domain.triggers import TriggerError
 from scheduler_domain.domain.validation import refuse, rule_problem, text_problems
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, sent
-from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.bodies import NothingToChoose, read_as
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import triggered_answer
 from scheduler_domain.entrypoints.http_api.operations import told
 from scheduler_domain.entrypoints.http_api.preconditions import once, precondition
@@ -24,7 +24,6 @@ from scheduler_domain.entrypoints.http_api.schedules.payloads import (
     PauseRequest,
     PreviewRequest,
     ResumeRequest,
-    TriggerRequest,
     audit_json,
     backfilled_answer,
     preview_json,
@@ -40,7 +39,7 @@ async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
-    wanted = typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), PauseRequest)
+    wanted = await read_as(request, caller.tenant_id, PauseRequest, is_required=False)
     refuse(list(text_problems(wanted.reason or "", "/reason")))
     pause = Pause(wanted.reason, wanted.resume_at)
     asked = await once(request, schedule_answer)
@@ -58,7 +57,7 @@ async def resume_schedule(request: Request[Any, Any, Any], schedule_id: FromPath
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
-    wanted = typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), ResumeRequest)
+    wanted = await read_as(request, caller.tenant_id, ResumeRequest, is_required=False)
     asked = await once(request, schedule_answer)
     resumed = use.answer_once(
         caller.tenant_id, asked, lambda it: use.change.resume(caller, identity, demanded, wanted.catch_up, it)
@@ -71,7 +70,7 @@ async def trigger_schedule(request: Request[Any, Any, Any], schedule_id: FromPat
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity = id_in_path(schedule_id)
-    typed(without_tenant(await read_json(request, is_required=False), caller.tenant_id), TriggerRequest)
+    await read_as(request, caller.tenant_id, NothingToChoose, is_required=False)
     asked = await once(request, triggered_answer)
     return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.trigger(caller, identity, it)))
 
@@ -81,7 +80,7 @@ async def backfill_schedule(request: Request[Any, Any, Any], schedule_id: FromPa
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     identity = id_in_path(schedule_id)
-    wanted = typed(without_tenant(await read_json(request), caller.tenant_id), BackfillRequest)
+    wanted = await read_as(request, caller.tenant_id, BackfillRequest)
     asked = await once(request, backfilled_answer)
     backfilled = use.answer_once(
         caller.tenant_id, asked, lambda it: use.backfill(caller, identity, wanted.from_, wanted.to, it)
@@ -111,7 +110,7 @@ async def audit_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
 async def preview_unsaved(request: Request[Any, Any, Any]) -> HttpAnswer:
     services = services_of(request.scope)
     tenant_id = caller_of(request.scope).tenant_id
-    wanted = typed(without_tenant(await read_json(request), tenant_id), PreviewRequest)
+    wanted = await read_as(request, tenant_id, PreviewRequest)
     now = services.clock.now()
     try:
         spec = rule_spec_of(wanted, now)

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from scheduler_domain.domain.roles import Role
 from scheduler_domain.domain.schedule import ScheduleDefinition
+from scheduler_domain.entrypoints.http_api.bodies import NothingToChoose
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import OccurrenceView
 from scheduler_domain.entrypoints.http_api.operations import Operation, Parameter, Reply
 from scheduler_domain.entrypoints.http_api.parameters import (
@@ -24,7 +25,6 @@ from scheduler_domain.entrypoints.http_api.schedules.payloads import (
     PreviewAnswer,
     PreviewRequest,
     ResumeRequest,
-    TriggerRequest,
 )
 
 _TAG: Final = "Schedules"
@@ -201,7 +201,7 @@ TRIGGER: Final = Operation(
     description="Makes one MANUAL occurrence, due at once; the plan is not moved. Works while the schedule is paused.",
     role=Role.OPERATOR,
     parameters=(SCHEDULE_ID, IDEMPOTENCY_KEY),
-    body=TriggerRequest,
+    body=NothingToChoose,
     is_body_required=False,
     replies={202: Reply("The occurrence, due now.", OccurrenceView, headers=("Location",))},
     problems=("not-found", "conflict", "invalid-field", "idempotency-mismatch"),

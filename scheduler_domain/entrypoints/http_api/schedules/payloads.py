@@ -50,10 +50,6 @@ class ResumeRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     catch_up: bool = False
 
 
-class TriggerRequest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Nothing can be chosen yet."""
-
-
 class BackfillRequest(Struct, frozen=True, rename={"from_": "from"}, forbid_unknown_fields=True):
     """The instants that are to be made up for: from `from` on and before `to`, which is not later than now."""
 

@@ -15,7 +15,7 @@ from scheduler_domain.domain.schedule import ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.validation import key_problems, label_problems, refuse
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, nothing, sent
 from scheduler_domain.entrypoints.http_api.authentication import demand
-from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.bodies import read_as, read_document, typed
 from scheduler_domain.entrypoints.http_api.operations import told
 from scheduler_domain.entrypoints.http_api.preconditions import once, precondition
 from scheduler_domain.entrypoints.http_api.queries import Query, id_in_path
@@ -33,7 +33,7 @@ _SORTS = {f"{sign}{name}": (name, bool(sign)) for name in _SORT_FIELDS for sign 
 async def create_schedule(request: Request[Any, Any, Any]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
-    definition = typed(without_tenant(await read_json(request), caller.tenant_id), ScheduleDefinition)
+    definition = await read_as(request, caller.tenant_id, ScheduleDefinition)
     asked = await once(request, created_answer)
     with use.tracer.step("accept", traceparent(request.scope)) as step:
         step.handled(1)
@@ -78,7 +78,7 @@ async def get_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str
 @patch("/schedules/{schedule_id:str}", opt=told(descriptions.PATCH))
 async def patch_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    document = without_tenant(await read_json(request, is_patch=True), caller.tenant_id)
+    document = await read_document(request, caller.tenant_id, is_patch=True)
     if not isinstance(document, dict):
         raise InvalidRequest("a merge patch of a schedule is a JSON object")
     if document.keys() != {"enabled"}:
@@ -91,7 +91,7 @@ async def patch_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
 @put("/schedules/{schedule_id:str}", opt=told(descriptions.PUT))
 async def put_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    document = without_tenant(await read_json(request), caller.tenant_id)
+    document = await read_document(request, caller.tenant_id)
     edit = _replacing(document, typed(document, ScheduleDefinition))
     change = services_of(request.scope).use.change.edit
     return sent(schedule_answer(await change(caller, id_in_path(schedule_id), precondition(request.scope), edit)))
@@ -100,7 +100,7 @@ async def put_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[st
 @put("/schedules/by-key/{key:str}", opt=told(descriptions.PUT_BY_KEY))
 async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    document = without_tenant(await read_json(request), caller.tenant_id)
+    document = await read_document(request, caller.tenant_id)
     definition = typed(document, ScheduleDefinition)
     if definition.key not in {None, key}:
         raise InvalidField.at("/key", "other-key", "the key in the body is the one in the path, or is left out")

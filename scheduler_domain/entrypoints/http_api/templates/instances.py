@@ -7,7 +7,7 @@ from litestar.params import FromPath
 
 from scheduler_domain.application.ports.templates import InstancesWanted
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, nothing, sent
-from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.bodies import read_as
 from scheduler_domain.entrypoints.http_api.operations import told
 from scheduler_domain.entrypoints.http_api.preconditions import precondition
 from scheduler_domain.entrypoints.http_api.queries import Query
@@ -36,7 +36,7 @@ async def get_instance(request: Request[Any, Any, Any], name: FromPath[str], key
 @put("/templates/{name:str}/instances/{key:str}", opt=told(descriptions.PUT_INSTANCE))
 async def put_instance(request: Request[Any, Any, Any], name: FromPath[str], key: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    asked = typed(without_tenant(await read_json(request), caller.tenant_id), InstanceRequest)
+    asked = await read_as(request, caller.tenant_id, InstanceRequest)
     apply = services_of(request.scope).use.apply_template
     demanded = precondition(request.scope)
     instance, is_new = await apply.put(caller, name, key, asked.parameters, demanded)

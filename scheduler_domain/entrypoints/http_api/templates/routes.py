@@ -9,7 +9,7 @@ from scheduler_domain.application.answer_once import Once
 from scheduler_domain.domain.errors import InvalidField
 from scheduler_domain.domain.template import StoredTemplate, Template
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, nothing, sent
-from scheduler_domain.entrypoints.http_api.bodies import read_json, typed, without_tenant
+from scheduler_domain.entrypoints.http_api.bodies import read_as, read_document, typed
 from scheduler_domain.entrypoints.http_api.operations import told
 from scheduler_domain.entrypoints.http_api.preconditions import once, precondition
 from scheduler_domain.entrypoints.http_api.queries import Query
@@ -36,7 +36,7 @@ async def list_templates(request: Request[Any, Any, Any]) -> HttpAnswer:
 async def create_template(request: Request[Any, Any, Any]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
-    template = typed(without_tenant(await read_json(request), caller.tenant_id), Template)
+    template = await read_as(request, caller.tenant_id, Template)
     asked: Once[StoredTemplate] = await once(request, lambda stored: template_answer(stored, 201))
     return sent(await use.answer_once(caller.tenant_id, asked, lambda it: use.templates.create(caller, template, it)))
 
@@ -50,7 +50,7 @@ async def get_template(request: Request[Any, Any, Any], name: FromPath[str]) -> 
 @put("/templates/{name:str}", opt=told(descriptions.PUT))
 async def put_template(request: Request[Any, Any, Any], name: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    document = without_tenant(await read_json(request), caller.tenant_id)
+    document = await read_document(request, caller.tenant_id)
     if isinstance(document, dict):
         if document.get("name", name) != name:
             raise InvalidField.at("/name", "other-name", "the name in the body is the one in the path, or is left out")
@@ -72,7 +72,7 @@ async def delete_template(request: Request[Any, Any, Any], name: FromPath[str]) 
 @post("/templates/{name:str}/preview", opt=told(descriptions.PREVIEW), status_code=200)
 async def preview_template(request: Request[Any, Any, Any], name: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    asked = typed(without_tenant(await read_json(request), caller.tenant_id), TemplatePreviewRequest)
+    asked = await read_as(request, caller.tenant_id, TemplatePreviewRequest)
     templates = services_of(request.scope).use.templates
     return json_answer(template_preview_json(await templates.preview(caller, name, asked.parameters, asked.count)))
 
@@ -80,6 +80,6 @@ async def preview_template(request: Request[Any, Any, Any], name: FromPath[str])
 @post("/templates/preview", opt=told(descriptions.PREVIEW_UNSAVED), status_code=200)
 async def preview_unsaved_template(request: Request[Any, Any, Any]) -> HttpAnswer:
     caller = caller_of(request.scope)
-    asked = typed(without_tenant(await read_json(request), caller.tenant_id), UnsavedPreviewRequest)
+    asked = await read_as(request, caller.tenant_id, UnsavedPreviewRequest)
     templates = services_of(request.scope).use.templates
     return json_answer(template_preview_json(templates.preview_unsaved(asked.template, asked.parameters, asked.count)))
