@@ -19,7 +19,7 @@ from scheduler_domain.domain.schedule import Retry
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 
-DUE = datetime(2026, 11, 22, 9, tzinfo=UTC)
+DUE = datetime.now(UTC)  # recent: what is older than a day is not tried again
 OCCURRENCE = UUID(int=2)
 FOR_LONG = DatabaseClock().monotonic() + 3_600
 
