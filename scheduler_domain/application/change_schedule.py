@@ -89,8 +89,7 @@ class ChangeSchedule:
                 return before.schedule
             check_definition(definition, caller.tenant_id, self._policy)
             checked_rule(definition, before.schedule.created_at)
-            fired = None if origin is None else await before.fired_since(before.now - LATELY, MOST_LATELY)
-            changed = self._edited(before, definition, fired)
+            changed = self._edited(before, definition, await _fired_lately(before, before.now))
             await before.change(changed, None)
             return changed.schedule
 
@@ -117,7 +116,8 @@ class ChangeSchedule:
             if before.schedule.definition.enabled:
                 return before.schedule
             from_ = before.paused_at if catch_up and before.paused_at is not None else before.now
-            changed = self._resumed(before, replace(before.schedule.definition, enabled=True), from_)
+            enabled = replace(before.schedule.definition, enabled=True)
+            changed = self._resumed(before, enabled, from_, await _fired_lately(before, from_))
             if from_ != before.now:
                 changed = replace(changed, in_force_since=before.in_force_since)  # as if there had been no pause
             await before.change(changed, once.remembered(changed.schedule))
@@ -142,7 +142,7 @@ class ChangeSchedule:
         if not definition.enabled and was_enabled:
             return self._paused(held, definition, Pause())
         if definition.enabled and not was_enabled:
-            return self._resumed(held, definition, held.now)
+            return self._resumed(held, definition, held.now, fired)
         schedule = _revised(held, definition)
         unwithdrawn = _withdrawn_by_none(held, schedule)
         if not definition.enabled:
@@ -152,8 +152,7 @@ class ChangeSchedule:
         if PlanningRule.of(definition) == PlanningRule.of(held.schedule.definition):
             return _changed(held, schedule, unmoved(held, schedule), unwithdrawn)
         withdrawal = withdraw(held.queued, held.now, Ending.REPLANNED)
-        done = () if fired is None else (*fired, *_under_way(held, withdrawal))
-        planned = self._planner.edited(held, schedule, withdrawal, done)
+        planned = self._planner.edited(held, schedule, withdrawal, _done(held, withdrawal, fired))
         return _changed(held, _planned_anew(held, schedule, planned, withdrawal), planned, withdrawal)
 
     def _paused(self, held: HeldSchedule, definition: ScheduleDefinition, pause: Pause) -> Changed:
@@ -168,11 +167,13 @@ class ChangeSchedule:
         paused_at = held.paused_at if held.schedule.state == ScheduleState.PAUSED else held.now
         return replace(changed, paused_at=paused_at, resume_at=pause.resume_at)
 
-    def _resumed(self, held: HeldSchedule, definition: ScheduleDefinition, from_: datetime) -> Changed:
+    def _resumed(
+        self, held: HeldSchedule, definition: ScheduleDefinition, from_: datetime, fired: Collection[UUID] | None
+    ) -> Changed:
         schedule = _revised(held, definition)
         reason = Ending.DISABLED if held.schedule.state == ScheduleState.DISABLED else Ending.PAUSED
         remains = withdraw_remains(held.queued, held.now)
-        planned = self._planner.resumed(held, schedule, remains, from_)
+        planned = self._planner.resumed(held, schedule, remains, from_, _done(held, remains, fired))
         return _changed(held, _planned_anew(held, schedule, planned, remains), planned, remains, reason)
 
     @asynccontextmanager
@@ -189,6 +190,16 @@ def _found(held: HeldSchedule | None, precondition: Precondition) -> HeldSchedul
         raise NotFound(NO_SUCH_SCHEDULE)
     precondition.check(held.schedule.version)
     return held
+
+
+async def _fired_lately(held: HeldSchedule, from_: datetime) -> Collection[UUID] | None:
+    """Return what an instance of a template fired for on the local dates that may go on at `from_`; else None."""
+    return await held.fired_since(from_ - LATELY, MOST_LATELY) if held.is_instance else None
+
+
+def _done(held: HeldSchedule, withdrawal: Withdrawal, fired: Collection[UUID] | None) -> Collection[UUID]:
+    """Return what an instance is not fired for once more: what was, and what is under way."""
+    return () if fired is None else (*fired, *_under_way(held, withdrawal))
 
 
 def _is_paused_so_already(held: HeldSchedule, pause: Pause) -> bool:

@@ -56,11 +56,24 @@ class Planner(Struct, frozen=True):
             return self._ahead(placed(cursor, first_left(rule, held.now, fired)), held.now)
         return self._ahead(placed(cursor, first), held.now)
 
-    def resumed(self, held: HeldSchedule, schedule: Schedule, remains: Withdrawal, from_: datetime) -> Plan:
-        """Plan a schedule that was paused, from now or, to catch up, from the instant of its pause."""
+    def resumed(
+        self,
+        held: HeldSchedule,
+        schedule: Schedule,
+        remains: Withdrawal,
+        from_: datetime,
+        fired: Collection[UUID] = (),
+    ) -> Plan:
+        """Plan a schedule that was paused, from now or, to catch up, from the instant of its pause.
+
+        `fired` as for an edit: an instance of a template that was moved keeps its days across a pause.
+        """
         cursor = _cursor(held, schedule, remains)
         if cursor.rule.is_chained:
             return self._ahead(replace(cursor, next_fire_at=_next_of_resumed_chain(held, cursor, remains)), held.now)
+        if fired and not isinstance(cursor.rule.trigger, OneShotTrigger):
+            rule = checked_rule(cursor.rule, cursor.created_at)
+            return self._ahead(placed(cursor, first_left(rule, from_, fired)), held.now)
         return self._from(cursor, from_, held.now)
 
     def _from(self, cursor: Cursor, from_: datetime, now: datetime) -> Plan:

@@ -29,7 +29,9 @@ from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.template import InstanceOrigin
 
 INSTANCES_AT_ONCE: Final = 200
-TURN: Final = timedelta(seconds=60)
+TURN: Final = timedelta(seconds=15)
+"""How long one process keeps a batch to itself: what was cut short, by a dispatcher that is stopped or by an outage, is
+taken up again after that. A batch that takes longer does no harm, for two may work at one."""
 _LONGEST_SLICE_SECONDS: Final = 0.002  # replanning shares the loop with firing, which promises milliseconds
 _LONGEST_PROBLEM: Final = 500
 _SUBJECT: Final = "template"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from tests.chaos.history import FOREVER, Action, Chain, Rule, Story
+from tests.chaos.history import FOREVER, Action, Chain, Once, Rule, Story
 
 _ENDS = frozenset({Action.REPLANNED, Action.PAUSED, Action.DELETED})
 WITHDRAWN_BY = {
@@ -49,9 +49,13 @@ def expected(story: Story, horizon: float) -> set[int]:
     return {
         instant
         for phase in phases(story)
-        if not isinstance(phase.rule, Chain)
+        if not isinstance(phase.rule, Chain) and is_sure(phase.rule)
         for instant in phase.rule.due_between(phase.sure_from, min(phase.sure_until, horizon))
     }
+
+
+def is_sure(rule: Rule) -> bool:
+    return not isinstance(rule, Once) or rule.surely
 
 
 def is_allowed(story: Story, instant: float) -> bool:

@@ -25,7 +25,10 @@ class Every(Struct, frozen=True, tag=True):
 
 
 class Once(Struct, frozen=True, tag=True):
+    """Due at `at`; `surely` is false where what was due before an edit may have taken its place."""
+
     at: int
+    surely: bool = True
 
     def due_between(self, start: float, end: float) -> Iterator[int]:
         if start <= self.at < end:
@@ -60,7 +63,10 @@ class Change(Struct, frozen=True):
 
 
 class Story(Struct):
-    """One schedule from its creation on; `manual` are the occurrences that an answered request asked for."""
+    """One schedule from its creation on; `manual` are the occurrences that an answered request asked for.
+
+    `instance` names the template and the key that it was made from, if it was.
+    """
 
     tenant_id: str
     schedule_id: str
@@ -68,6 +74,7 @@ class Story(Struct):
     rule: Rule
     changes: list[Change]
     manual: set[str]
+    instance: tuple[str, str] | None = None
 
     @property
     def is_paused(self) -> bool:
@@ -111,6 +118,15 @@ class Queued(Struct, frozen=True):
     scheduled_for: float
 
 
+class Instance(Struct, frozen=True):
+    """An instance of a template as it is stored when a run is over."""
+
+    tenant_id: str
+    template: str
+    key: str
+    schedule_id: str
+
+
 class History(Struct, frozen=True):
     """A whole run. What was due at `horizon` or before had its time to drain before the rest was read."""
 
@@ -119,6 +135,7 @@ class History(Struct, frozen=True):
     ledger: list[Recorded]
     queued: list[Queued]
     horizon: float
+    instances: list[Instance] = []
 
 
 FOREVER = inf

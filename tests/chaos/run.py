@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tests.chaos.checker import Findings, check
 from tests.chaos.faults import Faults
-from tests.chaos.history import History, Queued, Recorded
+from tests.chaos.history import History, Instance, Queued, Recorded
 from tests.chaos.plan import Fault, plan_faults
 from tests.chaos.stage import Stage, open_stage
 from tests.chaos.stream_reader import stored_deliveries
@@ -34,6 +34,7 @@ _READ_QUEUE = """
 SELECT id::text, schedule_id::text, extract(epoch FROM scheduled_for)::float8
 FROM scheduler.due_queue WHERE scheduled_for <= to_timestamp($1)
 """
+_READ_INSTANCES = "SELECT tenant_id, template, key, schedule_id::text FROM scheduler.template_instance"
 
 
 class Verdict(Struct, frozen=True):
@@ -54,7 +55,9 @@ class Verdict(Struct, frozen=True):
 async def run(seed: int, seconds: float, say: Callable[[str], None], logs: Path | None = None) -> Verdict:
     """Run for `seconds` of faults and as long as the rest takes, a minute or two; `logs` keeps logs and history."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        async with open_stage(logs or Path(folder)) as stage:
+        kept = logs or Path(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        async with open_stage(kept) as stage:
             workload = Workload(stage, seed)
             try:
                 return await _run_on(stage, workload, seed, seconds, say)
@@ -77,11 +80,11 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
         seconds,
         dict(Counter(fault.kind for fault in faults)),
         findings,
-        [*stage.broken_promises, *workload.refused],
+        [*stage.broken_promises, *workload.requests.refused],
         {
             "seconds to drain": drained_after,
-            "slowest answer of the API, seconds": workload.slowest_answer,
-            "answers 503": workload.answers[503],
+            "slowest answer of the API, seconds": workload.requests.slowest_answer,
+            "answers 503": workload.requests.answers[503],
             **_log_figures(stage),
         },
     )
@@ -112,10 +115,11 @@ async def _drained(stage: Stage, workload: Workload, say: Callable[[str], None])
         await stage.drain_dispatchers()
         ledger = [Recorded(*row) for row in await connection.fetch(_READ_LEDGER)]
         queued = [Queued(*row) for row in await connection.fetch(_READ_QUEUE, horizon)]
+        instances = [Instance(*row) for row in await connection.fetch(_READ_INSTANCES)]
     finally:
         await connection.close()
     deliveries = stage.receiver.deliveries + await stored_deliveries(stage.servers.urls.nats_url)
-    return History(workload.stories, deliveries, ledger, queued, horizon), drained_after
+    return History(workload.stories, deliveries, ledger, queued, horizon, instances), drained_after
 
 
 def _log_figures(stage: Stage) -> dict[str, float]:

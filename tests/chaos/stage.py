@@ -50,7 +50,7 @@ class Stage:
 
     def token(self, tenant: str) -> str:
         now = int(time.time())
-        claims = {"tenant_id": tenant, "roles": ["editor"], "sub": "chaos", "iss": _ISSUER, "aud": _ISSUER}
+        claims = {"tenant_id": tenant, "roles": ["admin"], "sub": "chaos", "iss": _ISSUER, "aud": _ISSUER}
         return jwt.encode({**claims, "iat": now, "exp": now + 36_000}, self._secret, algorithm="HS256")
 
     async def start(self) -> None:

@@ -1,77 +1,63 @@
 """Schedules that come, change and go over the real API, and a true record of what was asked and when it was answered.
 
-A request that is not answered may have been carried out. So each is repeated until its 2xx arrives, under one
-Idempotency-Key where it creates something, and its change lies between the first request and the last answer.
+Each change lies between the first request for it and the answer (requests.py); a schedule is changed by one at a time.
 """
 
 import asyncio
-import math
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
-import httpx
-from msgspec import Struct
-
-from tests.chaos.history import Action, Chain, Change, Every, Once, Rule, Story
+from tests.chaos.definitions import RETRY, TIMEOUT_SECONDS, Definitions
+from tests.chaos.history import Action, Change, Once, Rule, Story
+from tests.chaos.instances import BEAT, Instances
+from tests.chaos.requests import Requests
 from tests.chaos.stage import TENANTS, Stage
 
 _POPULATION = 150
+_OF_TEMPLATES = 40
 _CREATED_TOGETHER = 8
 _CHANGE_EVERY = 0.2
-_REQUEST_TIMEOUT = 10.0
-_TRY_AGAIN_AFTER = 0.2
-_STEPS, _STEP_WEIGHTS = (1, 2, 3, 5), (60, 20, 10, 10)
-_RETRY = {"maxAttempts": 100, "initialDelaySec": 0.2, "factor": 2, "maxDelaySec": 2}
-_TARGET_KINDS = ("EVENT", "HTTP", "QUEUE")
+_INSTANCES_TOGETHER = 5
+_TEMPLATE_FOLLOWED_WITHIN = 35.0
+"""Two turns at bringing its instances on, should the first be cut short; a run would have to wait for that."""
 
-
-class Planned(Struct, frozen=True):
-    """The wire form of a rule beside what it means."""
-
-    rule: Rule
-    fields: dict[str, Any]
+Way = Callable[[Story], Coroutine[Any, Any, None]]
 
 
 class Workload:
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stories: list[Story] = []
-        self.answers: Counter[int] = Counter()
-        self.refused: list[str] = []
-        self.slowest_answer = 0.0
-        self._stage = stage
+        self.requests = Requests(stage)
         self._draw = random.Random(seed)  # noqa: S311 - to be repeated, not to be unguessable
+        self._definitions = Definitions(self._draw, stage.receiver.url)
+        self._instances = Instances(self.requests, self._definitions, self._draw, self.stories)
         self._busy: set[str] = set()
         self._changes: set[asyncio.Task[None]] = set()
-        self._client = httpx.AsyncClient(base_url=stage.api_url, timeout=_REQUEST_TIMEOUT, trust_env=False)
-        self._headers = {
-            tenant: {"Authorization": f"Bearer {stage.token(tenant)}", "X-Tenant-Id": tenant} for tenant in TENANTS
-        }
 
     async def close(self) -> None:
         for change in self._changes:
             change.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
-        await self._client.aclose()
+        await self.requests.close()
 
     async def populate(self) -> None:
+        await self._instances.define_templates()
         gate = asyncio.Semaphore(_CREATED_TOGETHER)
 
-        async def create() -> None:
+        async def create(number: int) -> None:
             async with gate:
-                await self._create()
+                await (self._instances.create() if number < _OF_TEMPLATES else self._create())
 
-        await asyncio.gather(*(create() for _ in range(_POPULATION)))
+        await asyncio.gather(*(create(number) for number in range(_POPULATION)))
 
     async def keep_changing(self, seconds: float) -> None:
         """Begin a change every fifth of a second, whether those before it were answered or not."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            change = asyncio.create_task(self._change_one())
+        while (left := until - time.monotonic()) > 0:
+            change = asyncio.create_task(self._change(left))
             self._changes.add(change)
             change.add_done_callback(self._changes.discard)
             await asyncio.sleep(_CHANGE_EVERY)
@@ -81,65 +67,103 @@ class Workload:
         while self._changes:
             await asyncio.gather(*self._changes)
 
-    async def _change_one(self) -> None:
-        free = [story for story in self.stories if story.schedule_id not in self._busy and not story.is_deleted]
-        if not free or self._draw.random() < 0.3:
-            await self._create()
-            return
-        story = self._draw.choice(free)
-        self._busy.add(story.schedule_id)
-        try:
-            await self._draw.choice(self._ways(story))(story)
-        finally:
-            self._busy.discard(story.schedule_id)
+    async def _change(self, seconds_left: float) -> None:
+        ways = (self._change_one, self._create, self._instances.create, self._change_together, self._change_template)
+        weights = (65, 20, 7, 7, 1 if seconds_left > _TEMPLATE_FOLLOWED_WITHIN else 0)
+        await self._draw.choices(ways, weights)[0]()
 
-    def _ways(self, story: Story) -> list[Callable[[Story], Coroutine[Any, Any, None]]]:
-        if isinstance(story.rule, Once):
-            return [self._delete, self._trigger]
+    async def _change_one(self) -> None:
+        free = self._free()
+        if free:
+            story = self._draw.choice(free)
+            with self._occupied([story]):
+                await self._draw.choice(self._ways(story))(story)
+
+    async def _change_together(self) -> None:
+        """Apply a template to new keys, or to such as have instances of it, in one request."""
+        place = self._draw.choice([(story.tenant_id, story.instance[0]) for story in self._free() if story.instance])
+        same = [it for it in self._free() if it.instance and (it.tenant_id, it.instance[0]) == place]
+        if self._draw.random() < 0.3:
+            await self._instances.create(_INSTANCES_TOGETHER)
+            return
+        chosen = self._draw.sample(same, min(_INSTANCES_TOGETHER, len(same)))
+        with self._occupied(chosen):
+            await self._instances.change(chosen)
+
+    async def _change_template(self) -> None:
+        tenant = self._draw.choice(TENANTS)
+        beats = [it for it in self.stories if it.tenant_id == tenant and it.instance and it.instance[0] == BEAT]
+        living = [story for story in beats if not story.is_deleted]
+        if self._instances.may_change_template(tenant) and all(it.schedule_id not in self._busy for it in living):
+            with self._occupied(living):
+                await self._instances.change_template(tenant, living)
+
+    def _free(self) -> list[Story]:
+        return [it for it in self.stories if it.schedule_id not in self._busy and not it.is_deleted]
+
+    @contextmanager
+    def _occupied(self, stories: Sequence[Story]) -> Iterator[None]:
+        ids = {story.schedule_id for story in stories}
+        self._busy |= ids
+        try:
+            yield
+        finally:
+            self._busy -= ids
+
+    def _ways(self, story: Story) -> list[Way]:
+        replan, delete = self._replan, self._delete
+        if story.instance is not None:
+            replan, delete = self._apply_again, self._instances.delete
+        elif isinstance(story.rule, Once):
+            return [delete, self._trigger]
         if story.is_paused:
-            return [self._resume, self._resume, self._trigger, self._delete]
-        return [self._pause, self._pause, self._replan, self._replan, self._rename, self._trigger, self._delete]
+            return [self._resume, self._resume, replan, self._trigger, delete]
+        return [self._pause, self._pause, replan, replan, self._rename, self._trigger, delete]
 
     async def _create(self) -> None:
         tenant = self._draw.choice(TENANTS)
-        kind = self._draw.choice(_TARGET_KINDS)
-        planned = self._planned()
+        planned, target = self._definitions.planned(), self._definitions.target()
         definition = {
             "name": "chaos",
-            "target": self._target(kind),
-            "retry": _RETRY,
-            "timeoutSec": 2,
+            "target": target,
+            "retry": RETRY,
+            "timeoutSec": TIMEOUT_SECONDS,
             "misfire": {"policy": self._draw.choice(("FIRE_LATEST", "FIRE_ALL"))},
             **planned.fields,
         }
+        key = self._definitions.key()
         sent_at = time.time()
-        answer = await self._acknowledged(tenant, "POST", "/schedules", definition, key=self._key())
+        answer = await self.requests.acknowledged(tenant, "POST", "/schedules", definition, key)
         created = Change(Action.CREATED, sent_at, time.time(), planned.rule)
-        self.stories.append(Story(tenant, answer.json()["id"], kind, planned.rule, [created], set()))
+        self.stories.append(Story(tenant, answer.json()["id"], target["kind"], planned.rule, [created], set()))
 
     async def _delete(self, story: Story) -> None:
-        await self._change(story, Action.DELETED, "DELETE", "")
+        await self._acknowledged(story, Action.DELETED, "DELETE", "")
 
     async def _pause(self, story: Story) -> None:
-        await self._change(story, Action.PAUSED, "POST", "/pause", {})
+        await self._acknowledged(story, Action.PAUSED, "POST", "/pause", {})
 
     async def _resume(self, story: Story) -> None:
-        await self._change(story, Action.RESUMED, "POST", "/resume", {})
+        await self._acknowledged(story, Action.RESUMED, "POST", "/resume", {})
 
     async def _rename(self, story: Story) -> None:
-        await self._change(story, Action.RENAMED, "PATCH", "", {"name": f"chaos {self._draw.randrange(10**6)}"})
+        name = f"chaos {self._draw.randrange(10**6)}"
+        await self._acknowledged(story, Action.RENAMED, "PATCH", "", {"name": name})
 
     async def _replan(self, story: Story) -> None:
-        planned = self._chain() if isinstance(story.rule, Chain) else self._draw.choice((self._cron, self._rrule))()
-        story.rule = planned.rule
-        await self._change(story, Action.REPLANNED, "PATCH", "", {"startAt": None, **planned.fields}, planned.rule)
+        planned = self._definitions.replanned(story.rule)
+        fields = {"startAt": None, **planned.fields}
+        await self._acknowledged(story, Action.REPLANNED, "PATCH", "", fields, planned.rule)
+
+    async def _apply_again(self, story: Story) -> None:
+        await self._instances.change([story])
 
     async def _trigger(self, story: Story) -> None:
         path = f"/schedules/{story.schedule_id}/trigger"
-        answer = await self._acknowledged(story.tenant_id, "POST", path, {}, key=self._key())
+        answer = await self.requests.acknowledged(story.tenant_id, "POST", path, {}, self._definitions.key())
         story.manual.add(answer.json()["id"])
 
-    async def _change(
+    async def _acknowledged(
         self,
         story: Story,
         action: Action,
@@ -149,71 +173,6 @@ class Workload:
         rule: Rule | None = None,
     ) -> None:
         sent_at = time.time()
-        await self._acknowledged(story.tenant_id, method, f"/schedules/{story.schedule_id}{path}", body)
+        await self.requests.acknowledged(story.tenant_id, method, f"/schedules/{story.schedule_id}{path}", body)
+        story.rule = rule or story.rule
         story.changes.append(Change(action, sent_at, time.time(), rule))
-
-    async def _acknowledged(
-        self, tenant: str, method: str, path: str, body: dict[str, Any] | None, key: str | None = None
-    ) -> httpx.Response:
-        """Repeat the request until it is answered with success; a delete that finds nothing was carried out before."""
-        headers = self._headers[tenant] | ({} if key is None else {"Idempotency-Key": key})
-        while True:
-            began = time.monotonic()
-            try:
-                answer = await self._client.request(method, path, json=body, headers=headers)
-            except httpx.TransportError:
-                await asyncio.sleep(_TRY_AGAIN_AFTER)
-                continue
-            self.slowest_answer = max(self.slowest_answer, time.monotonic() - began)
-            self.answers[answer.status_code] += 1
-            if answer.is_success or (method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND):
-                return answer
-            if answer.status_code not in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT}:
-                self.refused.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
-            await asyncio.sleep(_TRY_AGAIN_AFTER)
-
-    def _planned(self) -> Planned:
-        ways = (self._cron, self._rrule, self._fixed_rate, self._chain, self._one_shot)
-        return self._draw.choices(ways, weights=(35, 25, 15, 10, 15))[0]()
-
-    def _cron(self) -> Planned:
-        step = self._step()
-        second = "*" if step == 1 else f"*/{step}"
-        return Planned(Every(0, step), {"trigger": {"type": "CRON", "cron": f"{second} * * * * *"}})
-
-    def _rrule(self) -> Planned:
-        step, first = self._step(), int(time.time())
-        dtstart = datetime.fromtimestamp(first, UTC).replace(tzinfo=None).isoformat()
-        trigger = {"type": "RRULE", "rrule": f"FREQ=SECONDLY;INTERVAL={step}", "dtstart": dtstart}
-        return Planned(Every(first, step), {"trigger": trigger})
-
-    def _fixed_rate(self) -> Planned:
-        step, first = self._step(), math.ceil(time.time()) + self._draw.randrange(1, 4)
-        trigger = {"type": "FIXED_DELAY", "delaySec": step, "anchor": "SCHEDULE"}
-        return Planned(Every(first, step), {"trigger": trigger, "startAt": _utc(first)})
-
-    def _chain(self) -> Planned:
-        delay = self._step()
-        return Planned(Chain(delay), {"trigger": {"type": "FIXED_DELAY", "delaySec": delay}})
-
-    def _one_shot(self) -> Planned:
-        at = math.ceil(time.time()) + self._draw.randrange(2, 20)
-        return Planned(Once(at), {"trigger": {"type": "ONE_SHOT", "startAt": _utc(at), "ifPast": "RUN_NOW"}})
-
-    def _target(self, kind: str) -> dict[str, Any]:
-        match kind:
-            case "EVENT":
-                return {"kind": kind, "eventTopic": "chaos.fired"}
-            case "QUEUE":
-                return {"kind": kind, "queue": {"topic": "chaos"}}
-        return {"kind": "HTTP", "http": {"url": self._stage.receiver.url}}
-
-    def _step(self) -> int:
-        return self._draw.choices(_STEPS, weights=_STEP_WEIGHTS)[0]
-
-    def _key(self) -> str:
-        return str(UUID(int=self._draw.getrandbits(128), version=4))
-
-
-def _utc(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

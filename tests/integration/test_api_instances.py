@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import pytest
 
 from scheduler_domain.domain.ids import occurrence_id
 from tests.integration.api_server import RunningApi
@@ -151,6 +152,24 @@ async def test_an_instance_that_fired_today_is_not_moved_to_later_today(
     moved = (await put(client, **born_today(was_at), sendAt="23:59:59")).json()
     assert moved["nextFireAt"][:4] == f"{was_at.year + 1}"
     assert moved["version"] == 2
+
+
+@pytest.mark.parametrize("moved_when", ["before the pause", "in the pause"])
+async def test_a_pause_does_not_begin_a_day_anew_on_which_an_instance_fired(
+    api: RunningApi, connection: Connection, moved_when: str
+) -> None:
+    client = await api.caller("acme", "editor")
+    was_at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
+    instance = (await put(client, **born_today(was_at), sendAt=f"{was_at:%H:%M:%S}")).json()
+    await fired(connection, await schedule_of(client, instance), was_at, was_at)
+    schedule = f"/schedules/{instance['scheduleId']}"
+    if moved_when == "in the pause":
+        await client.post(f"{schedule}/pause")
+    await put(client, **born_today(was_at), sendAt="23:59:59")
+    if moved_when == "before the pause":
+        await client.post(f"{schedule}/pause")
+    resumed = (await client.post(f"{schedule}/resume")).json()
+    assert resumed["nextFireAt"][:4] == f"{was_at.year + 1}"
 
 
 async def test_a_zone_that_gives_the_same_local_time_again_does_not_repeat_it(

@@ -81,6 +81,10 @@ class HeldSchedule(Protocol):
     @property
     def in_force_since(self) -> datetime | None: ...
     @property
+    def is_instance(self) -> bool:
+        """Whether it comes from a template."""
+
+    @property
     def last_ended_at(self) -> datetime | None:
         """When the newest occurrence of the plan ended; asked of schedules that run from completion."""
 

@@ -106,6 +106,7 @@ class _Held:
         self.paused_at: datetime | None = row["paused_at"]
         self.resume_at: datetime | None = row["resume_at"]
         self.in_force_since: datetime | None = row["in_force_since"]
+        self.is_instance: bool = row["is_instance"]
         self.last_ended_at: datetime | None = None if fired is None else fired["planned_ended_at"]
         self.queued = [QueuedOccurrence(*values) for values in queued]
         self.cursor = Cursor(

@@ -117,6 +117,7 @@ class _Held:
         self.paused_at = stored.paused_at
         self.resume_at = stored.resume_at
         self.in_force_since = stored.in_force_since
+        self.is_instance = False
         self.queued = [row.as_seen_by_a_change() for row in tables.queued_of(key) if not self._is_left_behind(row)]
         self._ended = [row for row in tables.ledger.values() if _is_planned_of(row, key)]
         newest = max(self._ended, key=lambda row: row.scheduled_for, default=None)

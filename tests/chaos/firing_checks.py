@@ -1,0 +1,115 @@
+"""Whether each instant fired, once its time had come, under one key, and never against a change.
+
+The ledger's word alone is never believed: what it calls COMPLETED has to have arrived.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+
+from tests.chaos.evidence import Defect, Evidence
+from tests.chaos.expectation import expected, is_allowed, may_be_withdrawn, phases, silences
+from tests.chaos.history import Action, Chain
+
+EARLY_TOLERANCE = 0.050
+"""Of the promise itself: never more than 50 ms before the instant."""
+CLOCK_TOLERANCE = 0.020
+"""How far a dispatcher's idea of the database's clock, and its milliseconds, may be off when an attempt is stamped."""
+CHAIN_SLACK = 5.0
+
+
+def firing_defects(evidence: Evidence) -> Iterator[Defect]:
+    yield from _missing(evidence)
+    yield from _ended_without_delivery(evidence)
+    yield from _unrecorded(evidence)
+    yield from _early(evidence)
+    yield from _not_expected(evidence)
+    yield from _after_change(evidence)
+    yield from _keys_that_differ(evidence)
+    if isinstance(evidence.story.rule, Chain):
+        yield from _chain(evidence)
+
+
+def _missing(evidence: Evidence) -> Iterator[Defect]:
+    rows = Counter(row.scheduled_for for row in evidence.planned)
+    for row in evidence.queued:
+        if row.scheduled_for <= evidence.horizon:
+            yield evidence.defect("stuck", row.scheduled_for, f"{row.id} is in the queue and nobody delivers it")
+    waiting = {row.scheduled_for for row in evidence.queued}
+    for instant in sorted(expected(evidence.story, evidence.horizon) - rows.keys() - waiting):
+        yield evidence.defect("missing", instant, "neither in the ledger nor in the queue")
+    for at, count in rows.items():
+        if count > 1:
+            yield evidence.defect("recorded-twice", at, f"{count} rows in the ledger")
+
+
+def _ended_without_delivery(evidence: Evidence) -> Iterator[Defect]:
+    for row in evidence.ledger:
+        match row.status:
+            case "COMPLETED" if row.id not in evidence.accepted:
+                yield evidence.defect("lost", row.scheduled_for, f"{row.id} is COMPLETED and never arrived")
+            case "FAILED":
+                yield evidence.defect("failed", row.scheduled_for, f"{row.id}: {row.reason}")
+            case "CANCELLED" if not may_be_withdrawn(evidence.story, row.scheduled_for, row.reason):
+                detail = f"CANCELLED ({row.reason}), no change says so"
+                yield evidence.defect("unexplained", row.scheduled_for, detail)
+            case "SKIPPED" if not (row.reason or "").startswith("misfire-") or row.id in evidence.accepted:
+                yield evidence.defect("unexplained", row.scheduled_for, f"SKIPPED ({row.reason})")
+
+
+def _unrecorded(evidence: Evidence) -> Iterator[Defect]:
+    for delivery in evidence.deliveries:
+        is_drained = delivery.scheduled_for <= evidence.horizon
+        if delivery.accepted and is_drained and delivery.key not in evidence.known:
+            yield evidence.defect("unrecorded", delivery.scheduled_for, f"{delivery.key} arrived and has no row")
+
+
+def _early(evidence: Evidence) -> Iterator[Defect]:
+    for delivery in evidence.deliveries:
+        ahead = delivery.scheduled_for - min(delivery.arrived_at, delivery.fired_at)
+        if ahead > EARLY_TOLERANCE:
+            yield evidence.defect("early", delivery.scheduled_for, f"{delivery.key} by {ahead * 1000:.0f} ms")
+
+
+def _not_expected(evidence: Evidence) -> Iterator[Defect]:
+    for delivery in evidence.deliveries:
+        if not evidence.is_manual(delivery.key) and not is_allowed(evidence.story, delivery.scheduled_for):
+            yield evidence.defect("unexpected", delivery.scheduled_for, f"{delivery.key}: no rule was due then")
+
+
+def _after_change(evidence: Evidence) -> Iterator[Defect]:
+    for action, start, end in silences(evidence.story):
+        for delivery in evidence.deliveries:
+            is_exempt = action == Action.PAUSED and evidence.is_manual(delivery.key)
+            if not is_exempt and start + CLOCK_TOLERANCE < delivery.fired_at < end:
+                late = delivery.fired_at - start
+                detail = f"{delivery.key} started {late * 1000:.0f} ms after it was {action}"
+                yield evidence.defect("after-change", delivery.scheduled_for, detail)
+
+
+def _keys_that_differ(evidence: Evidence) -> Iterator[Defect]:
+    keys: dict[float, set[str]] = defaultdict(set)
+    for delivery in evidence.deliveries:
+        keys[delivery.scheduled_for].add(delivery.key)
+    for row in evidence.ledger:
+        keys[row.scheduled_for].add(row.id)
+    for instant, different in keys.items():
+        if len(different) > 1:
+            yield evidence.defect("key-differs", instant, ", ".join(sorted(different)))
+
+
+def _chain(evidence: Evidence) -> Iterator[Defect]:
+    spans = phases(evidence.story)
+    shortest = min(phase.rule.delay for phase in spans if isinstance(phase.rule, Chain))
+    rows = sorted(evidence.planned, key=lambda row: row.scheduled_for)
+    # What was withdrawn is no link of it: an edit has planned the next without waiting for the end of that.
+    for before, after in pairwise(row for row in rows if row.status != "CANCELLED"):
+        gap = after.scheduled_for - before.ended_at
+        if gap < shortest - EARLY_TOLERANCE:
+            yield evidence.defect("early", after.scheduled_for, f"due {gap:.3f} s after the one before it ended")
+    last = spans[-1]
+    is_active = last.sure_until > evidence.horizon
+    newest = max((row.ended_at for row in rows), default=last.sure_from)
+    assert isinstance(last.rule, Chain)
+    if is_active and max(newest, last.sure_from) < evidence.horizon - last.rule.delay - CHAIN_SLACK:
+        yield evidence.defect("missing", None, f"the chain ended {evidence.horizon - newest:.1f} s before the horizon")

@@ -1,0 +1,63 @@
+"""Requests to the API that are repeated until they are answered.
+
+A request that is not answered may have been carried out. So each is repeated until its 2xx arrives, under one
+Idempotency-Key where it creates something, and what it does took effect between the first request and the last answer.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from tests.chaos.stage import TENANTS, Stage
+
+_REQUEST_TIMEOUT = 10.0
+_TRY_AGAIN_AFTER = 0.2
+
+
+class Requests:
+    """`refused` tells of answers that no fault explains; a 503 or a conflict is repeated."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.answers: Counter[int] = Counter()
+        self.refused: list[str] = []
+        self.slowest_answer = 0.0
+        self._client = httpx.AsyncClient(base_url=stage.api_url, timeout=_REQUEST_TIMEOUT, trust_env=False)
+        self._headers = {
+            tenant: {"Authorization": f"Bearer {stage.token(tenant)}", "X-Tenant-Id": tenant} for tenant in TENANTS
+        }
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def acknowledged(
+        self, tenant: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
+    ) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self._repeated(tenant, self._client.build_request(method, path, json=body, headers=headers))
+
+    async def acknowledged_lines(self, tenant: str, path: str, lines: bytes) -> httpx.Response:
+        """Send NDJSON; an answer that breaks off is none."""
+        headers = {"Content-Type": "application/x-ndjson"}
+        return await self._repeated(tenant, self._client.build_request("POST", path, content=lines, headers=headers))
+
+    async def _repeated(self, tenant: str, request: httpx.Request) -> httpx.Response:
+        """Repeat the request until it is answered with success; a delete that finds nothing was carried out before."""
+        request.headers.update(self._headers[tenant])
+        while True:
+            began = time.monotonic()
+            try:
+                answer = await self._client.send(request)
+            except httpx.TransportError:
+                await asyncio.sleep(_TRY_AGAIN_AFTER)
+                continue
+            self.slowest_answer = max(self.slowest_answer, time.monotonic() - began)
+            self.answers[answer.status_code] += 1
+            if answer.is_success or (request.method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND):
+                return answer
+            if answer.status_code not in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT}:
+                path = request.url.path
+                self.refused.append(f"{request.method} {path}: {answer.status_code} {answer.text[:300]}")
+            await asyncio.sleep(_TRY_AGAIN_AFTER)
