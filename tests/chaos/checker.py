@@ -70,6 +70,9 @@ def _counts(history: History) -> dict[str, int]:
         "of them instances of templates": sum(story.instance is not None for story in history.stories),
         "changes": sum(len(story.changes) - 1 for story in history.stories),
         "expected": sum(len(expected(story, history.horizon)) for story in history.stories),
+        "run by hand": sum(len(story.manual) for story in history.stories),
+        "backfilled": sum(row.kind == "BACKFILL" for row in history.ledger),
+        "replayed": sum(replay.id is not None for story in history.stories for replay in story.replays),
         "recorded": len(history.ledger),
         "attempts": len(history.deliveries),
         "delivered": len(accepted),
@@ -83,9 +86,10 @@ def _outcomes(ledger: Iterable[Recorded]) -> dict[str, int]:
 
 
 def _lateness(history: History) -> list[float]:
-    """Return how late each planned occurrence was accepted for the first time."""
+    """Return how late each planned occurrence was accepted for the first time; what was replayed is left out."""
     first: dict[str, float] = {}
-    planned = {row.id for row in history.ledger if row.kind == "SCHEDULED"}
+    replayed = {replay.id for story in history.stories for replay in story.replays}
+    planned = {row.id for row in history.ledger if row.kind == "SCHEDULED"} - replayed
     for delivery in history.deliveries:
         if delivery.accepted and delivery.key in planned:
             late = delivery.arrived_at - delivery.scheduled_for

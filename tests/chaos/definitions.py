@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from tests.chaos.history import Chain, Every, Once, Rule
+from tests.chaos.receiver import Receiver
 
 RETRY = {"maxAttempts": 100, "initialDelaySec": 0.2, "factor": 2, "maxDelaySec": 2}
 TIMEOUT_SECONDS = 2
@@ -25,17 +26,21 @@ class Planned(Struct, frozen=True):
 
 
 class Definitions:
-    def __init__(self, draw: random.Random, receiver_url: str) -> None:
+    def __init__(self, draw: random.Random, receiver: Receiver) -> None:
         self._draw = draw
-        self._receiver_url = receiver_url
+        self._receiver = receiver
 
     def planned(self) -> Planned:
         ways = (self.cron, self.rrule, self._fixed_rate, self.chain, self._one_shot)
         return self._draw.choices(ways, weights=(35, 25, 15, 10, 15))[0]()
 
+    def plain(self) -> Planned:
+        """Return a rule that comes round by itself."""
+        return self._draw.choice((self.cron, self.rrule))()
+
     def replanned(self, rule: Rule) -> Planned:
         """Return another rule for a schedule that has this one; a chain stays a chain."""
-        return self.chain() if isinstance(rule, Chain) else self._draw.choice((self.cron, self.rrule))()
+        return self.chain() if isinstance(rule, Chain) else self.plain()
 
     def cron(self) -> Planned:
         step = self._step()
@@ -68,7 +73,11 @@ class Definitions:
                 return {"kind": kind, "eventTopic": "chaos.fired"}
             case "QUEUE":
                 return {"kind": kind, "queue": {"topic": "chaos"}}
-        return {"kind": "HTTP", "http": {"url": self._receiver_url}}
+        return {"kind": "HTTP", "http": {"url": self._receiver.url}}
+
+    def fragile_target(self) -> dict[str, Any]:
+        """Return a target that refuses some occurrences for good."""
+        return {"kind": "HTTP", "http": {"url": self._receiver.fragile_url}}
 
     def key(self) -> str:
         """Return an Idempotency-Key."""

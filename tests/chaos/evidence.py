@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import inf
 from typing import TypeVar
 
 from msgspec import Struct
 
-from tests.chaos.history import Delivery, History, Queued, Recorded, Story
+from tests.chaos.history import Backfill, Delivery, History, Queued, Recorded, Story
 
 Row = TypeVar("Row", Delivery, Recorded, Queued)
 
@@ -32,6 +33,11 @@ class Evidence(Struct, frozen=True, dict=True):
         return [row for row in self.ledger if row.kind == "SCHEDULED"]
 
     @cached_property
+    def rows(self) -> list[Recorded | Queued]:
+        """Everything that the ledger or the queue knows of."""
+        return [*self.ledger, *self.queued]
+
+    @cached_property
     def accepted(self) -> set[str]:
         """The keys that a target said yes to."""
         return {delivery.key for delivery in self.deliveries if delivery.accepted}
@@ -39,10 +45,25 @@ class Evidence(Struct, frozen=True, dict=True):
     @cached_property
     def known(self) -> set[str]:
         """The keys that the ledger or the queue has a row of."""
-        return {row.id for row in self.ledger} | {row.id for row in self.queued}
+        return {row.id for row in self.rows}
+
+    @cached_property
+    def kinds(self) -> Mapping[str, str]:
+        """Of what kind each key is, as ledger and queue say it."""
+        return {row.id: row.kind for row in self.rows}
+
+    def kind_of(self, key: str) -> str:
+        return "MANUAL" if self.is_manual(key) else self.kinds.get(key, "SCHEDULED")
 
     def is_manual(self, key: str) -> bool:
         return key in self.story.manual
+
+    def replayed_at(self, key: str) -> float:
+        """Return when the last request to replay it was sent; before all time where there was none."""
+        return max((replay.sent_at for replay in self.story.replays if replay.id == key), default=-inf)
+
+    def backfills_of(self, instant: float) -> list[Backfill]:
+        return [it for it in self.story.backfills if it.start <= instant < it.end and instant in it.instants]
 
     def defect(self, kind: str, scheduled_for: float | None, detail: str) -> Defect:
         return Defect(kind, self.story.schedule_id, scheduled_for, detail)

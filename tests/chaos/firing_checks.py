@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from tests.chaos.evidence import Defect, Evidence
 from tests.chaos.expectation import expected, is_allowed, may_be_withdrawn, phases, silences
-from tests.chaos.history import Action, Chain
+from tests.chaos.history import Action, Chain, Delivery, Recorded
 
 EARLY_TOLERANCE = 0.050
 """Of the promise itself: never more than 50 ms before the instant."""
@@ -31,16 +31,16 @@ def firing_defects(evidence: Evidence) -> Iterator[Defect]:
 
 
 def _missing(evidence: Evidence) -> Iterator[Defect]:
-    rows = Counter(row.scheduled_for for row in evidence.planned)
+    rows = Counter((row.kind, row.scheduled_for) for row in evidence.ledger)
     for row in evidence.queued:
         if row.scheduled_for <= evidence.horizon:
             yield evidence.defect("stuck", row.scheduled_for, f"{row.id} is in the queue and nobody delivers it")
-    waiting = {row.scheduled_for for row in evidence.queued}
-    for instant in sorted(expected(evidence.story, evidence.horizon) - rows.keys() - waiting):
+    planned = {row.scheduled_for for row in evidence.rows if row.kind == "SCHEDULED"}
+    for instant in sorted(expected(evidence.story, evidence.horizon) - planned):
         yield evidence.defect("missing", instant, "neither in the ledger nor in the queue")
-    for at, count in rows.items():
+    for (kind, at), count in rows.items():
         if count > 1:
-            yield evidence.defect("recorded-twice", at, f"{count} rows in the ledger")
+            yield evidence.defect("recorded-twice", at, f"{count} rows in the ledger, all {kind}")
 
 
 def _ended_without_delivery(evidence: Evidence) -> Iterator[Defect]:
@@ -48,13 +48,33 @@ def _ended_without_delivery(evidence: Evidence) -> Iterator[Defect]:
         match row.status:
             case "COMPLETED" if row.id not in evidence.accepted:
                 yield evidence.defect("lost", row.scheduled_for, f"{row.id} is COMPLETED and never arrived")
-            case "FAILED":
+            case "FAILED" if not _may_be_given_up(evidence, row):
                 yield evidence.defect("failed", row.scheduled_for, f"{row.id}: {row.reason}")
-            case "CANCELLED" if not may_be_withdrawn(evidence.story, row.scheduled_for, row.reason):
+            case "CANCELLED" if not may_be_withdrawn(
+                evidence.story, row.kind, _wanted_since(evidence, row), row.reason
+            ):
                 detail = f"CANCELLED ({row.reason}), no change says so"
                 yield evidence.defect("unexplained", row.scheduled_for, detail)
-            case "SKIPPED" if not (row.reason or "").startswith("misfire-") or row.id in evidence.accepted:
+            case "SKIPPED" if not _may_be_skipped(evidence, row):
                 yield evidence.defect("unexplained", row.scheduled_for, f"SKIPPED ({row.reason})")
+
+
+def _may_be_skipped(evidence: Evidence, row: Recorded) -> bool:
+    is_misfire = (row.reason or "").startswith("misfire-")
+    return is_misfire and row.kind == "SCHEDULED" and row.id not in evidence.accepted
+
+
+def _may_be_given_up(evidence: Evidence, row: Recorded) -> bool:
+    """Say whether it was tried as often as it may be, since it was replayed for the last time."""
+    since = evidence.replayed_at(row.id)
+    attempts = [it for it in evidence.deliveries if it.key == row.id and it.fired_at >= since - CLOCK_TOLERANCE]
+    return row.reason == "retries-exhausted" and len(attempts) >= evidence.story.most_attempts
+
+
+def _wanted_since(evidence: Evidence, row: Recorded) -> float:
+    """Return the earliest moment at which a change can have ended it: its instant, or when somebody asked for it."""
+    asked = [backfill.sent_at for backfill in evidence.backfills_of(row.scheduled_for) if row.kind == "BACKFILL"]
+    return max(row.scheduled_for, min(asked, default=row.scheduled_for), evidence.replayed_at(row.id))
 
 
 def _unrecorded(evidence: Evidence) -> Iterator[Defect]:
@@ -73,27 +93,44 @@ def _early(evidence: Evidence) -> Iterator[Defect]:
 
 def _not_expected(evidence: Evidence) -> Iterator[Defect]:
     for delivery in evidence.deliveries:
-        if not evidence.is_manual(delivery.key) and not is_allowed(evidence.story, delivery.scheduled_for):
+        if not _is_wanted(evidence, delivery):
             yield evidence.defect("unexpected", delivery.scheduled_for, f"{delivery.key}: no rule was due then")
+
+
+def _is_wanted(evidence: Evidence, delivery: Delivery) -> bool:
+    match evidence.kind_of(delivery.key):
+        case "MANUAL":
+            return evidence.is_manual(delivery.key)
+        case "BACKFILL":
+            return bool(evidence.backfills_of(delivery.scheduled_for))
+    return is_allowed(evidence.story, delivery.scheduled_for)
 
 
 def _after_change(evidence: Evidence) -> Iterator[Defect]:
     for action, start, end in silences(evidence.story):
         for delivery in evidence.deliveries:
-            is_exempt = action == Action.PAUSED and evidence.is_manual(delivery.key)
+            is_exempt = action == Action.PAUSED and _was_asked_for_since(evidence, delivery, start)
             if not is_exempt and start + CLOCK_TOLERANCE < delivery.fired_at < end:
                 late = delivery.fired_at - start
                 detail = f"{delivery.key} started {late * 1000:.0f} ms after it was {action}"
                 yield evidence.defect("after-change", delivery.scheduled_for, detail)
 
 
+def _was_asked_for_since(evidence: Evidence, delivery: Delivery, paused_at: float) -> bool:
+    """Say whether a pause lets it pass: a run by hand, and what was backfilled or replayed in that pause."""
+    replays = [it.sent_at for it in evidence.story.replays if it.id in {delivery.key, None}]
+    backfills = [it.sent_at for it in evidence.backfills_of(delivery.scheduled_for)]
+    asked_at = replays + (backfills if evidence.kind_of(delivery.key) == "BACKFILL" else [])
+    return evidence.is_manual(delivery.key) or any(paused_at <= at <= delivery.fired_at for at in asked_at)
+
+
 def _keys_that_differ(evidence: Evidence) -> Iterator[Defect]:
-    keys: dict[float, set[str]] = defaultdict(set)
+    keys: dict[tuple[str, float], set[str]] = defaultdict(set)
     for delivery in evidence.deliveries:
-        keys[delivery.scheduled_for].add(delivery.key)
+        keys[evidence.kind_of(delivery.key), delivery.scheduled_for].add(delivery.key)
     for row in evidence.ledger:
-        keys[row.scheduled_for].add(row.id)
-    for instant, different in keys.items():
+        keys[row.kind, row.scheduled_for].add(row.id)
+    for (_, instant), different in keys.items():
         if len(different) > 1:
             yield evidence.defect("key-differs", instant, ", ".join(sorted(different)))
 

@@ -62,10 +62,40 @@ class Change(Struct, frozen=True):
     rule: Rule | None = None
 
 
+class Backfill(Struct, frozen=True):
+    """An answered request to make up for what `rule`, in force all the while, names in [start, end).
+
+    Of these instants so many were made now, were present already, and were left to the planner.
+    """
+
+    rule: Rule
+    start: int
+    end: int
+    sent_at: float
+    answered_at: float
+    created: int
+    present: int
+    unplanned: int
+
+    @property
+    def instants(self) -> list[int]:
+        assert not isinstance(self.rule, Chain)
+        return list(self.rule.due_between(self.start, self.end))
+
+
+class Replay(Struct, frozen=True):
+    """An answered request to try a dead letter again; `id` is None for all of the schedule that were dead by then."""
+
+    id: str | None
+    sent_at: float
+    answered_at: float
+
+
 class Story(Struct):
     """One schedule from its creation on; `manual` are the occurrences that an answered request asked for.
 
-    `instance` names the template and the key that it was made from, if it was.
+    `instance` names the template and the key that it was made from, if it was. An occurrence is given up after
+    `most_attempts`.
     """
 
     tenant_id: str
@@ -75,6 +105,9 @@ class Story(Struct):
     changes: list[Change]
     manual: set[str]
     instance: tuple[str, str] | None = None
+    backfills: list[Backfill] = []
+    replays: list[Replay] = []
+    most_attempts: int = 100
 
     @property
     def is_paused(self) -> bool:
@@ -115,6 +148,7 @@ class Queued(Struct, frozen=True):
 
     id: str
     schedule_id: str
+    kind: str
     scheduled_for: float
 
 

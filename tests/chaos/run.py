@@ -31,7 +31,7 @@ SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::flo
 FROM scheduler.ledger
 """
 _READ_QUEUE = """
-SELECT id::text, schedule_id::text, extract(epoch FROM scheduled_for)::float8
+SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::float8
 FROM scheduler.due_queue WHERE scheduled_for <= to_timestamp($1)
 """
 _READ_INSTANCES = "SELECT tenant_id, template, key, schedule_id::text FROM scheduler.template_instance"

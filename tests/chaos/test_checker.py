@@ -60,7 +60,7 @@ PLANTED: dict[str, tuple[str, Callable[[History], History]]] = {
         "stuck",
         lambda history: replace(
             without_row(without_delivery(history, EVERY_SECOND, BEGAN + 7), EVERY_SECOND, BEGAN + 7),
-            queued=[Queued(key(EVERY_SECOND, BEGAN + 7), "every-second", BEGAN + 7)],
+            queued=[Queued(key(EVERY_SECOND, BEGAN + 7), "every-second", "SCHEDULED", BEGAN + 7)],
         ),
     ),
     "a delivery 60 ms early": (

@@ -13,6 +13,7 @@ from typing import Any
 from tests.chaos.definitions import RETRY, TIMEOUT_SECONDS, Definitions
 from tests.chaos.history import Action, Change, Once, Rule, Story
 from tests.chaos.instances import BEAT, Instances
+from tests.chaos.recoveries import Recoveries
 from tests.chaos.requests import Requests
 from tests.chaos.stage import TENANTS, Stage
 
@@ -24,6 +25,9 @@ _INSTANCES_TOGETHER = 5
 _TEMPLATE_FOLLOWED_WITHIN = 35.0
 """Two turns at bringing its instances on, should the first be cut short; a run would have to wait for that."""
 
+_FRAGILE_SHARE = 0.1
+_FRAGILE_ATTEMPTS = 2
+
 Way = Callable[[Story], Coroutine[Any, Any, None]]
 
 
@@ -32,8 +36,9 @@ class Workload:
         self.stories: list[Story] = []
         self.requests = Requests(stage)
         self._draw = random.Random(seed)  # noqa: S311 - to be repeated, not to be unguessable
-        self._definitions = Definitions(self._draw, stage.receiver.url)
+        self._definitions = Definitions(self._draw, stage.receiver)
         self._instances = Instances(self.requests, self._definitions, self._draw, self.stories)
+        self._recoveries = Recoveries(self.requests, self._definitions, self._draw, stage.receiver)
         self._busy: set[str] = set()
         self._changes: set[asyncio.Task[None]] = set()
 
@@ -81,11 +86,12 @@ class Workload:
 
     async def _change_together(self) -> None:
         """Apply a template to new keys, or to such as have instances of it, in one request."""
-        place = self._draw.choice([(story.tenant_id, story.instance[0]) for story in self._free() if story.instance])
-        same = [it for it in self._free() if it.instance and (it.tenant_id, it.instance[0]) == place]
-        if self._draw.random() < 0.3:
+        free = [(story, story.instance[0]) for story in self._free() if story.instance]
+        if not free or self._draw.random() < 0.3:
             await self._instances.create(_INSTANCES_TOGETHER)
             return
+        one, template = self._draw.choice(free)
+        same = [story for story, its in free if (story.tenant_id, its) == (one.tenant_id, template)]
         chosen = self._draw.sample(same, min(_INSTANCES_TOGETHER, len(same)))
         with self._occupied(chosen):
             await self._instances.change(chosen)
@@ -112,21 +118,27 @@ class Workload:
 
     def _ways(self, story: Story) -> list[Way]:
         replan, delete = self._replan, self._delete
+        beside = [self._recoveries.trigger, self._recoveries.backfill]
+        if story.most_attempts <= _FRAGILE_ATTEMPTS:
+            beside += [self._recoveries.replay] * 3
         if story.instance is not None:
             replan, delete = self._apply_again, self._instances.delete
         elif isinstance(story.rule, Once):
-            return [delete, self._trigger]
+            return [delete, *beside]
         if story.is_paused:
-            return [self._resume, self._resume, replan, self._trigger, delete]
-        return [self._pause, self._pause, replan, replan, self._rename, self._trigger, delete]
+            return [self._resume, self._resume, replan, *beside, delete]
+        return [self._pause, self._pause, replan, replan, self._rename, *beside, delete]
 
     async def _create(self) -> None:
         tenant = self._draw.choice(TENANTS)
-        planned, target = self._definitions.planned(), self._definitions.target()
+        planned, target, most_attempts = self._definitions.planned(), self._definitions.target(), RETRY["maxAttempts"]
+        if self._draw.random() < _FRAGILE_SHARE:
+            planned, target = self._definitions.plain(), self._definitions.fragile_target()
+            most_attempts = _FRAGILE_ATTEMPTS
         definition = {
             "name": "chaos",
             "target": target,
-            "retry": RETRY,
+            "retry": {**RETRY, "maxAttempts": most_attempts},
             "timeoutSec": TIMEOUT_SECONDS,
             "misfire": {"policy": self._draw.choice(("FIRE_LATEST", "FIRE_ALL"))},
             **planned.fields,
@@ -135,7 +147,9 @@ class Workload:
         sent_at = time.time()
         answer = await self.requests.acknowledged(tenant, "POST", "/schedules", definition, key)
         created = Change(Action.CREATED, sent_at, time.time(), planned.rule)
-        self.stories.append(Story(tenant, answer.json()["id"], target["kind"], planned.rule, [created], set()))
+        story = Story(tenant, answer.json()["id"], target["kind"], planned.rule, [created], set())
+        story.most_attempts = int(most_attempts)
+        self.stories.append(story)
 
     async def _delete(self, story: Story) -> None:
         await self._acknowledged(story, Action.DELETED, "DELETE", "")
@@ -157,11 +171,6 @@ class Workload:
 
     async def _apply_again(self, story: Story) -> None:
         await self._instances.change([story])
-
-    async def _trigger(self, story: Story) -> None:
-        path = f"/schedules/{story.schedule_id}/trigger"
-        answer = await self.requests.acknowledged(story.tenant_id, "POST", path, {}, self._definitions.key())
-        story.manual.add(answer.json()["id"])
 
     async def _acknowledged(
         self,

@@ -140,9 +140,11 @@ async def ledger(store: asyncpg.Connection) -> list[tuple[datetime, str, str | N
     return [tuple(row) for row in rows]
 
 
-def delivered(item: HeldOccurrence) -> Ended:
+def delivered(item: HeldOccurrence, delay: timedelta | None = None) -> Ended:
+    """Return its end, which moves a chain on by the delay."""
     now = datetime.now(UTC)
-    return Ended(item.claimed, "COMPLETED", None, 1, now, now, 3, "EVENT")
+    next_due_at = None if delay is None else now + delay
+    return Ended(item.claimed, "COMPLETED", None, 1, now, now, 3, "EVENT", next_due_at=next_due_at)
 
 
 async def until(at: datetime) -> None:
@@ -284,6 +286,21 @@ async def test_a_chain_goes_on_once_though_its_occurrence_was_left_to_a_holder(
     ahead = await store.fetchval("SELECT count(*) FROM due_queue")
     planned = await store.fetchval("SELECT count(next_fire_at) FROM schedule_cursor")
     assert ahead + planned == 1
+
+
+async def test_a_chain_goes_on_once_though_what_an_edit_left_was_started_before_it_was_let_go(
+    api: Changes, dispatcher: Dispatcher, store: asyncpg.Connection
+) -> None:
+    schedule = await api.created(FixedDelayTrigger(1))
+    [left] = await dispatcher.held()
+    await api.retriggered(schedule, FixedDelayTrigger(2))
+    [planned] = [row["id"] for row in await queued(store) if row["id"] != left.claimed.id]
+    await dispatcher.queue.record_ended([delivered(left, timedelta(seconds=1))])
+    assert await store.fetchval("SELECT next_fire_at FROM schedule_cursor") is None
+    assert [row["id"] for row in await queued(store)] == [planned]
+    [held] = await dispatcher.held()
+    await dispatcher.queue.record_ended([delivered(held, timedelta(seconds=2))])
+    assert await store.fetchval("SELECT next_fire_at FROM schedule_cursor") is not None
 
 
 async def test_a_chain_whose_occurrence_is_under_way_is_moved_on_by_its_end_alone(

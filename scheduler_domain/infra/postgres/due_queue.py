@@ -113,7 +113,8 @@ async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: S
     chained = [item for item in ended if item.next_due_at is not None and not item.claimed.is_last]
     if chained:
         instants = [item.next_due_at for item in chained]
-        await connection.execute(statement("chain_schedules"), *_schedules(chained), instants)
+        revisions = [item.claimed.revision for item in chained]
+        await connection.execute(statement("chain_schedules"), *_schedules(chained), instants, revisions)
 
 
 def _ended_apart(delivery: DeliveredTogether, recorded: set[UUID]) -> list[Ended]:

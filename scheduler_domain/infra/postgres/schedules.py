@@ -183,7 +183,8 @@ class _Held:
         if row.is_last:
             await self._connection.execute(statement("complete_schedules"), *schedule, [self.schedule.revision])
         elif next_due_at is not None:
-            await self._connection.execute(statement("chain_schedules"), *schedule, [next_due_at])
+            planned = [next_due_at], [self.schedule.revision]
+            await self._connection.execute(statement("chain_schedules"), *schedule, *planned)
 
     async def revoke(self, row: QueuedOccurrence) -> None:
         holders = [] if row.leased_by is None else [row.leased_by]

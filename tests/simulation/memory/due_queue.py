@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.domain import lease
-from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.schedule import ScheduleState
 from tests.simulation.link import DIRECT, Link
 from tests.simulation.memory.schedule_states import complete, disable
@@ -182,13 +182,14 @@ class MemoryDueQueue:
                 complete(self._tables, _key(item.claimed), item.claimed.revision)
         for item in ended:
             if item.next_due_at is not None and not item.claimed.is_last:
-                self._chain(_key(item.claimed), item.next_due_at)
+                self._chain(_key(item.claimed), item.next_due_at, item.claimed.revision)
 
-    def _chain(self, key: ScheduleKey, next_due_at: datetime) -> None:
+    def _chain(self, key: ScheduleKey, next_due_at: datetime, revision: int) -> None:
         stored, cursor = self._tables.schedules.get(key), self._tables.cursors.get(key)
         if stored is None or cursor is None or stored.schedule.state != ScheduleState.ACTIVE:
             return
-        if cursor.next_fire_at is None:
+        planned = [row for row in self._tables.queued_of(key) if row.kind == OccurrenceKind.SCHEDULED]
+        if cursor.next_fire_at is None and all(row.revision <= revision for row in planned):
             self._tables.cursors[key] = replace(cursor, next_fire_at=next_due_at)
 
     async def _record_withdrawn(self, ended: Sequence[Ended]) -> None:
