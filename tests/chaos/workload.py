@@ -20,7 +20,7 @@ from tests.chaos.stage import TENANTS, Stage
 _POPULATION = 150
 _OF_TEMPLATES = 40
 _CREATED_TOGETHER = 8
-_CHANGE_EVERY = 0.2
+_CHANGE_EVERY = 0.15
 _INSTANCES_TOGETHER = 5
 _TEMPLATE_FOLLOWED_WITHIN = 35.0
 """Two turns at bringing its instances on, should the first be cut short; a run would have to wait for that."""
@@ -59,7 +59,7 @@ class Workload:
         await asyncio.gather(*(create(number) for number in range(_POPULATION)))
 
     async def keep_changing(self, seconds: float) -> None:
-        """Begin a change every fifth of a second, whether those before it were answered or not."""
+        """Begin a change several times a second, whether those before it were answered or not."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             change = asyncio.create_task(self._change(left))
@@ -73,9 +73,16 @@ class Workload:
             await asyncio.gather(*self._changes)
 
     async def _change(self, seconds_left: float) -> None:
-        ways = (self._change_one, self._create, self._instances.create, self._change_together, self._change_template)
-        weights = (65, 20, 7, 7, 1 if seconds_left > _TEMPLATE_FOLLOWED_WITHIN else 0)
-        await self._draw.choices(ways, weights)[0]()
+        template = 1 if seconds_left > _TEMPLATE_FOLLOWED_WITHIN else 0
+        ways = {
+            self._change_one: 45,
+            self._recover: 25,
+            self._create: 15,
+            self._instances.create: 7,
+            self._change_together: 7,
+            self._change_template: template,
+        }
+        await self._draw.choices(list(ways), list(ways.values()))[0]()
 
     async def _change_one(self) -> None:
         free = self._free()
@@ -83,6 +90,16 @@ class Workload:
             story = self._draw.choice(free)
             with self._occupied([story]):
                 await self._draw.choice(self._ways(story))(story)
+
+    async def _recover(self) -> None:
+        recoveries = self._recoveries
+        way = self._draw.choice((recoveries.trigger, recoveries.backfill, recoveries.replay))
+        is_fragile = way == recoveries.replay
+        free = [it for it in self._free() if not is_fragile or it.most_attempts == _FRAGILE_ATTEMPTS]
+        if free:
+            story = self._draw.choice(free)
+            with self._occupied([story]):
+                await way(story)
 
     async def _change_together(self) -> None:
         """Apply a template to new keys, or to such as have instances of it, in one request."""
@@ -118,16 +135,13 @@ class Workload:
 
     def _ways(self, story: Story) -> list[Way]:
         replan, delete = self._replan, self._delete
-        beside = [self._recoveries.trigger, self._recoveries.backfill]
-        if story.most_attempts <= _FRAGILE_ATTEMPTS:
-            beside += [self._recoveries.replay] * 3
         if story.instance is not None:
             replan, delete = self._apply_again, self._instances.delete
         elif isinstance(story.rule, Once):
-            return [delete, *beside]
+            return [delete]
         if story.is_paused:
-            return [self._resume, self._resume, replan, *beside, delete]
-        return [self._pause, self._pause, replan, replan, self._rename, *beside, delete]
+            return [self._resume, self._resume, replan, delete]
+        return [self._pause, self._pause, replan, replan, self._rename, delete]
 
     async def _create(self) -> None:
         tenant = self._draw.choice(TENANTS)
