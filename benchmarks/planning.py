@@ -27,6 +27,7 @@ from benchmarks.stage import Stage, stage
 from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
+from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.planning import PlanningRule, first_cursor
 from scheduler_domain.domain.schedule import CronTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
@@ -69,6 +70,7 @@ async def _materialise(own: Stage) -> Result:
     await _store_minutely(connection)
     pool = await open_dispatch_pool(own.postgres_url, 2, hash_joins=True)
     clock = DatabaseClock()
+    tags = StartTags()
     planner = MaterialiseOccurrences(
         PostgresCursors(pool),
         Leading(),
@@ -76,7 +78,8 @@ async def _materialise(own: Stage) -> Result:
         PrometheusMeasurements(),
         UNTRACED,
         _LOOKAHEAD,
-        FollowTzdata(PostgresZoneMoves(pool, clock), clock),
+        FollowTzdata(PostgresZoneMoves(pool, clock), clock, tags),
+        tags,
     )
     spent = ProcessorTime({"python": [os.getpid()], "postgres": [own.servers.postgres.pid]})
     began = time.perf_counter()

@@ -34,13 +34,14 @@ class AcceptSchedule:
         draw: Callable[[], bytes],
         policy: TargetPolicy,
         lookahead: timedelta,
+        tags: StartTags,
     ) -> None:
         self._schedules = schedules
         self._clock = clock
         self._draw = draw
         self._policy = policy
         self._lookahead = lookahead
-        self._tags = StartTags()
+        self._tags = tags
 
     async def __call__(self, caller: Caller, definition: ScheduleDefinition, once: Once[Schedule]) -> Schedule:
         """Return the stored schedule. Raises InvalidField with every problem found, KeyTaken, and AnswerTaken."""

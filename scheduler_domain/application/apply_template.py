@@ -80,6 +80,7 @@ class ApplyTemplate:
         clock: Clock,
         draw: Callable[[], bytes],
         lookahead: timedelta,
+        tags: StartTags,
     ) -> None:
         self._find = find
         self._instances = instances
@@ -87,7 +88,7 @@ class ApplyTemplate:
         self._clock = clock
         self._draw = draw
         self._lookahead = lookahead
-        self._tags = StartTags()
+        self._tags = tags
 
     async def batch(
         self, caller: Caller, name: str, lines: Sequence[BatchLine], *, is_dry_run: bool = False

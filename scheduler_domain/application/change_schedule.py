@@ -44,7 +44,7 @@ class Precondition(Struct, frozen=True):
     def check(self, version: int) -> None:
         if self.versions is not None and version not in self.versions:
             raise VersionMismatch(
-                f"the schedule has version {version} by now; read it again and repeat the change on what it is"
+                f"this has version {version} by now; read it again and repeat the change on what it is"
             )
 
 

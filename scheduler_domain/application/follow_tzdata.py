@@ -41,10 +41,10 @@ class Followed(Struct, frozen=True):
 class FollowTzdata:
     """Follows for one process, whose edition is fixed as long as it runs."""
 
-    def __init__(self, moves: ZoneMoves, clock: Clock) -> None:
+    def __init__(self, moves: ZoneMoves, clock: Clock, tags: StartTags) -> None:
         self._moves = moves
         self._clock = clock
-        self._tags = StartTags()
+        self._tags = tags
         self._version = tzdata_version()
         self._leading = self._version
         self._after: CursorKey | None = None

@@ -36,6 +36,7 @@ class MaterialiseOccurrences:
         tracer: Tracer,
         lookahead: timedelta,
         follow: FollowTzdata,
+        tags: StartTags,
     ) -> None:
         self._cursors = cursors
         self._leadership = leadership
@@ -44,7 +45,7 @@ class MaterialiseOccurrences:
         self._tracer = tracer
         self._lookahead = lookahead
         self._follow = follow
-        self._tags = StartTags()
+        self._tags = tags
 
     async def step(self) -> bool:
         """Plan one batch of schedules if it is this process's turn; return whether more are waiting."""

@@ -17,7 +17,9 @@ from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.check_health import CheckHealth
 from scheduler_domain.application.complete_occurrence import CompleteOccurrence
 from scheduler_domain.application.define_template import DefineTemplates
+from scheduler_domain.application.define_tenant import DefineTenants
 from scheduler_domain.application.find_template import FindTemplate
+from scheduler_domain.application.follow_weights import FollowWeights
 from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.identity import Identity
@@ -30,7 +32,7 @@ from scheduler_domain.application.trigger_schedule import TriggerSchedule
 from scheduler_domain.application.upsert_schedule import UpsertSchedule
 from scheduler_domain.bootstrap.telemetry import render_metrics, start_telemetry
 from scheduler_domain.domain.address_guard import AllowedNets
-from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.fairness import StartTags, Weights
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.infra.built_in_templates import built_in_templates
 from scheduler_domain.infra.identity.claims import ClaimRules
@@ -49,6 +51,8 @@ from scheduler_domain.infra.postgres.pool import TenantPool, open_tenant_pool
 from scheduler_domain.infra.postgres.schedules import PostgresSchedules
 from scheduler_domain.infra.postgres.template_instances import PostgresTemplateInstances
 from scheduler_domain.infra.postgres.templates import PostgresTemplates
+from scheduler_domain.infra.postgres.tenant_weights import PostgresTenantWeights
+from scheduler_domain.infra.postgres.tenants import PostgresTenants
 from scheduler_domain.infra.reachability import Reachable
 from scheduler_domain.infra.telemetry.metrics import HttpRequestDurations, PoolGauge
 from scheduler_domain.settings import IdentitySettings, Settings
@@ -78,6 +82,7 @@ class ApiServices:
     preview_schedule: PreviewSchedule
     templates: DefineTemplates
     apply_template: ApplyTemplate
+    tenants: DefineTenants
     health: CheckHealth
     tracer: Tracer
 
@@ -115,23 +120,30 @@ async def api_services(settings: Settings, metrics: RequestMetrics) -> AsyncIter
     async with open_tenant_pool(settings.required_postgres_url()) as pool:
         metrics.watch(pool)
         clock = DatabaseClock()
-        following = asyncio.create_task(clock.follow(pool), name="clock")
+        weights = Weights()
+        follow_weights = FollowWeights(PostgresTenantWeights(pool.platform_rows), weights)
+        following = (
+            asyncio.create_task(clock.follow(pool), name="clock"),
+            asyncio.create_task(follow_weights.until_cancelled(), name="weights"),
+        )
         await clock.has_been_read()
         try:
-            yield _composed(settings, pool, clock, tracer)
+            yield _composed(settings, pool, clock, tracer, weights)
         finally:
             metrics.watch(None)
-            following.cancel()
-            await asyncio.wait((following,))
+            for task in following:
+                task.cancel()
+            await asyncio.wait(following)
 
 
-def _composed(settings: Settings, pool: TenantPool, clock: Clock, tracer: Tracer) -> ApiServices:
+def _composed(settings: Settings, pool: TenantPool, clock: Clock, tracer: Tracer, weights: Weights) -> ApiServices:
     schedules, occurrences = PostgresSchedules(pool), PostgresOccurrences(pool)
     policy = TargetPolicy(settings.webhook.allow_http, AllowedNets.parse(settings.webhook.allow_nets))
     lookahead = settings.dispatcher.lookahead
+    tags = StartTags(weights)
     late = StartTags()  # one lane for all that is run on purpose and late, so that it takes turns with live work
-    accept = AcceptSchedule(schedules, clock, lambda: os.urandom(10), policy, lookahead)
-    change = ChangeSchedule(schedules, policy, Planner(lookahead, StartTags()))
+    accept = AcceptSchedule(schedules, clock, lambda: os.urandom(10), policy, lookahead, tags)
+    change = ChangeSchedule(schedules, policy, Planner(lookahead, tags))
     templates, judge = PostgresTemplates(pool), JsonSchemaJudge()
     find = FindTemplate(templates, built_in_templates(), policy, judge)
     return ApiServices(
@@ -152,8 +164,9 @@ def _composed(settings: Settings, pool: TenantPool, clock: Clock, tracer: Tracer
         preview_schedule=PreviewSchedule(schedules, clock),
         templates=DefineTemplates(templates, find, judge, clock),
         apply_template=ApplyTemplate(
-            find, PostgresTemplateInstances(pool), change, clock, lambda: os.urandom(10), lookahead
+            find, PostgresTemplateInstances(pool), change, clock, lambda: os.urandom(10), lookahead, tags
         ),
+        tenants=DefineTenants(PostgresTenants(pool), clock),
         health=CheckHealth(
             needed={"postgres": PostgresReachable(pool), "migrations": MigrationsApplied(pool)},
             useful={

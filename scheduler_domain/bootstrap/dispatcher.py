@@ -19,6 +19,7 @@ from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
 from scheduler_domain.application.find_template import FindTemplate
 from scheduler_domain.application.follow_tzdata import FollowTzdata
+from scheduler_domain.application.follow_weights import FollowWeights
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.clock import Clock
@@ -28,7 +29,7 @@ from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.address_guard import AllowedNets
-from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.fairness import StartTags, Weights
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.infra.built_in_templates import built_in_templates
 from scheduler_domain.infra.json_schema.judge import JsonSchemaJudge
@@ -48,6 +49,7 @@ from scheduler_domain.infra.postgres.replanning import PostgresReplanTurns
 from scheduler_domain.infra.postgres.schedules import PostgresSchedules
 from scheduler_domain.infra.postgres.template_instances import PostgresTemplateInstances
 from scheduler_domain.infra.postgres.templates import PostgresTemplates
+from scheduler_domain.infra.postgres.tenant_weights import PostgresTenantWeights
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
@@ -78,6 +80,7 @@ class DispatcherParts:
     listen: Callable[[Callable[[], None], Callable[[], None]], Coroutine[None, None, None]]
     keep_house: Callable[[], Awaitable[None]]
     follow: FollowTzdata
+    follow_weights: FollowWeights
     replan: ReplanInstances
 
 
@@ -117,7 +120,11 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
         slots = settings.dispatcher.concurrency or _HTTP_SLOTS
         deliver = DeliverOccurrences(brokers, webhook, outcomes, clock, measurements, tracer, slots)
         claiming = asyncio.Lock()
-        follow = FollowTzdata(PostgresZoneMoves(planning_pool, clock), clock)
+        weights = Weights()
+        follow_weights = FollowWeights(PostgresTenantWeights(planning_pool.fetch), weights)
+        await follow_weights.step()  # what is planned first is planned by them as well
+        tags = StartTags(weights)
+        follow = FollowTzdata(PostgresZoneMoves(planning_pool, clock), clock, tags)
         yield DispatcherParts(
             materialise=MaterialiseOccurrences(
                 PostgresCursors(planning_pool),
@@ -127,6 +134,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
                 tracer,
                 settings.dispatcher.lookahead,
                 follow,
+                tags,
             ),
             claim=ClaimOccurrences(queue, brokers, clock, measurements, tracer, lease_length),
             deliver=deliver,
@@ -140,21 +148,22 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             listen=lambda on_due, on_revoked: listen(postgres_url, on_due, on_revoked),
             keep_house=Housekeeping(planning_pool, clock, measurements, settings.dispatcher.ledger_retention).step,
             follow=follow,
-            replan=await _replan(stack, settings, planning_pool, clock),
+            follow_weights=follow_weights,
+            replan=await _replan(stack, settings, planning_pool, clock, tags),
         )
 
 
 async def _replan(
-    stack: AsyncExitStack, settings: Settings, planning_pool: asyncpg.Pool, clock: Clock
+    stack: AsyncExitStack, settings: Settings, planning_pool: asyncpg.Pool, clock: Clock, tags: StartTags
 ) -> ReplanInstances:
     """Compose what the API uses for one instance, as the API's role and one tenant at a time, for batches of them."""
     pool = await stack.enter_async_context(open_tenant_pool(settings.required_postgres_url(), _REPLANNING_CONNECTIONS))
     policy = TargetPolicy(settings.webhook.allow_http, AllowedNets.parse(settings.webhook.allow_nets))
     lookahead = settings.dispatcher.lookahead
-    change = ChangeSchedule(PostgresSchedules(pool), policy, Planner(lookahead, StartTags()))
+    change = ChangeSchedule(PostgresSchedules(pool), policy, Planner(lookahead, tags))
     find = FindTemplate(PostgresTemplates(pool), built_in_templates(), policy, JsonSchemaJudge())
     instances = PostgresTemplateInstances(pool)
-    apply = ApplyTemplate(find, instances, change, clock, lambda: os.urandom(10), lookahead)
+    apply = ApplyTemplate(find, instances, change, clock, lambda: os.urandom(10), lookahead, tags)
     return ReplanInstances(PostgresReplanTurns(planning_pool, pool), find, instances, apply, change, clock)
 
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from nats.js import JetStreamContext
 
-from scheduler_domain.domain.schedule import FixedDelayTrigger, Retry
+from scheduler_domain.domain.schedule import FixedDelayTrigger, OneShotTrigger, Retry
 from scheduler_domain.domain.target import EventTarget, HttpRequest, HttpTarget
 from scheduler_domain.infra.embedded import ServerUrls
 from tests.support.processes import Processes, RunningProcess
@@ -202,3 +202,58 @@ async def test_an_unreachable_receiver_is_tried_again_until_it_answers(
     ] * 3
     attempts = await connection.fetch("SELECT number, status_code FROM scheduler.attempt ORDER BY number")
     assert [tuple(row) for row in attempts] == [(1, 503), (2, 503)]
+
+
+WEIGH = (
+    "INSERT INTO scheduler.tenant (id, weight, created_at, updated_at) VALUES ($1, $2, now(), now())"
+    " ON CONFLICT (id) DO UPDATE SET weight = excluded.weight"
+)
+
+
+async def test_messages_of_a_herd_leave_by_the_weights_of_their_tenants(
+    connection: asyncpg.Connection, dispatcher: StartDispatcher, jetstream: JetStreamContext, tenant: str
+) -> None:
+    each = 2_000
+    heavy, light = f"{tenant}-heavy", f"{tenant}-light"
+    await connection.execute(WEIGH, heavy, 3.0)
+    process = dispatcher()
+    await process.wait_for_line(READY, within=15)
+    subscription = await jetstream.subscribe(f"events.*.{tenant}", stream="EVENTS", ordered_consumer=True)
+    at = datetime.now(UTC) + timedelta(seconds=12)
+    herd = definition(OneShotTrigger(at.isoformat()), EventTarget(tenant))
+    for name in (light, heavy):
+        async with connection.transaction():
+            await store_schedules(connection, name, each, of=herd, planned_from=at)
+    assert datetime.now(UTC) < at - timedelta(seconds=8), "stored too late to be planned before claims look"
+    order = [(await subscription.next_msg(timeout=20)).subject.split(".")[1] for _ in range(2 * each)]
+    assert Counter(order) == {heavy: each, light: each}
+    assert Counter(order[:each])[heavy] == pytest.approx(each * 3 / 4, rel=0.05)
+
+
+async def test_a_running_dispatcher_plans_by_a_weight_within_seconds_of_its_change(
+    connection: asyncpg.Connection, dispatcher: StartDispatcher, tenant: str
+) -> None:
+    """The first one finds a weight when it starts; nobody restarts it for the next."""
+
+    async def steps() -> set[timedelta]:
+        """Have a herd planned, too far ahead to be claimed, and return how far apart its tags are."""
+        at = datetime.now(UTC) + timedelta(seconds=40)
+        await store_schedules(connection, tenant, 4, of=definition(OneShotTrigger(at.isoformat())), planned_from=at)
+        tags = "SELECT start_tag FROM scheduler.due_queue WHERE due_at = $1 ORDER BY start_tag"
+
+        async def is_planned() -> list[asyncpg.Record] | None:
+            rows = await connection.fetch(tags, at)
+            return rows if len(rows) == 4 else None
+
+        rows = await eventually(is_planned, within=10)
+        return {later["start_tag"] - earlier["start_tag"] for earlier, later in pairwise(rows)}
+
+    await connection.execute(WEIGH, tenant, 5.0)
+    await dispatcher().wait_for_line(READY, within=15)
+    assert await steps() == {timedelta(microseconds=2)}
+    await connection.execute(WEIGH, tenant, 2.0)
+
+    async def is_weighed_anew() -> bool:
+        return await steps() == {timedelta(microseconds=5)}
+
+    await eventually(is_weighed_anew, within=15)

@@ -52,7 +52,7 @@ class BreaksOff(PostgresZoneMoves):
 
 
 def follower(pool: asyncpg.Pool) -> FollowTzdata:
-    return FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock())
+    return FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock(), StartTags())
 
 
 async def walked(follow: FollowTzdata) -> int:
@@ -137,7 +137,7 @@ async def test_a_follower_that_broke_off_is_gone_on_from_where_it_was(
     await store_moved(connection, at, at - HOUR, 500)
     assert (await follower(pool).step()).goes_on
     assert await editions(connection) == {OLD, tzdata_version()}
-    broken = FollowTzdata(BreaksOff(pool, DatabaseClock()), DatabaseClock())
+    broken = FollowTzdata(BreaksOff(pool, DatabaseClock()), DatabaseClock(), StartTags())
     with pytest.raises(ConnectionAbortedError):
         await walked(broken)
     assert await connection.fetchval("SELECT count(*) FROM tzdata_move") == 200

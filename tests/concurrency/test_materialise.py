@@ -54,7 +54,8 @@ def planner(pool: asyncpg.Pool, leadership: object = None) -> MaterialiseOccurre
         PrometheusMeasurements(CollectorRegistry()),
         UNTRACED,
         WINDOW,
-        FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock()),
+        FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock(), StartTags()),
+        StartTags(),
     )
 
 

@@ -59,7 +59,7 @@ class Changes:
     def __init__(self, schedules: PostgresSchedules) -> None:
         policy = TargetPolicy()
         self.schedules = schedules
-        self.accept = AcceptSchedule(schedules, DatabaseClock(), lambda: os.urandom(10), policy, LOOKAHEAD)
+        self.accept = AcceptSchedule(schedules, DatabaseClock(), lambda: os.urandom(10), policy, LOOKAHEAD, StartTags())
         self.change = ChangeSchedule(schedules, policy, Planner(LOOKAHEAD, StartTags()))
 
     async def created(self, trigger: CronTrigger | FixedDelayTrigger = EACH_SECOND) -> Schedule:

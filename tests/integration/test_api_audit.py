@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
+from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
@@ -38,7 +39,8 @@ async def plan_all(database: str) -> None:
         PrometheusMeasurements(CollectorRegistry()),
         UNTRACED,
         MINUTE,
-        FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock()),
+        FollowTzdata(PostgresZoneMoves(pool, DatabaseClock()), DatabaseClock(), StartTags()),
+        StartTags(),
     )
     while await planner.plan_due():
         pass

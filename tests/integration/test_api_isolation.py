@@ -10,12 +10,22 @@ import httpx
 import pytest
 
 from scheduler_domain.infra.postgres import pool as pools
-from scheduler_domain.infra.postgres.pool import AS_TENANT, TenantStatement, open_tenant_pool, tenant_statement
+from scheduler_domain.infra.postgres.pool import (
+    AS_PLATFORM,
+    AS_TENANT,
+    PlatformStatement,
+    TenantStatement,
+    open_tenant_pool,
+    platform_statement,
+    tenant_statement,
+)
 from tests.integration.api_server import RunningApi, definition
 
 Connection = asyncpg.Connection
 SQL = Path(pools.__file__).parent / "sql"
 TENANT_STATEMENTS = sorted(path.stem for path in SQL.glob("*.sql") if AS_TENANT in path.read_text(encoding="utf-8"))
+PLATFORM_STATEMENTS = sorted(path.stem for path in SQL.glob("*.sql") if AS_PLATFORM in path.read_text(encoding="utf-8"))
+_READS_TENANTS = re.compile(r"Scan using \w+ on tenant\b")
 _READS = re.compile(r"(Scan|Scan using \w+) on (schedule|due_queue|ledger|attempt|idempotent_request)")
 _READING = {"read_schedule", "read_schedule_by_key", "read_occurrence", "count_runs", "find_answer", "trigger_schedule"}
 TENANT_TABLES = ["schedule", "schedule_cursor", "due_queue", "ledger", "attempt", "revocation", "idempotent_request"]
@@ -162,31 +172,74 @@ async def test_were_rows_read_before_the_tenant_is_set_there_would_be_none(
 @pytest.mark.parametrize("name", TENANT_STATEMENTS)
 async def test_each_statement_sets_its_tenant_before_it_can_read(app: Connection, name: str) -> None:
     """In the plan, whatever touches a tenant's table hangs on the scan of the part that sets the tenant."""
-    text = tenant_statement(name)
+    lines = await _plan(app, tenant_statement(name))
+    scans = [number for number, line in enumerate(lines) if _READS.search(line)]
+    assert scans or name not in _READING, lines
+    for number in scans:
+        assert _runs_after(("tenant", "accepted"), lines, number), lines
+
+
+@pytest.mark.parametrize("name", PLATFORM_STATEMENTS)
+async def test_each_statement_of_the_platform_says_so_before_it_can_read_tenants(app: Connection, name: str) -> None:
+    await app.execute("SET enable_seqscan = off")
+    lines = await _plan(app, platform_statement(name))
+    scans = [number for number, line in enumerate(lines) if _READS_TENANTS.search(line)]
+    assert scans or name == "add_tenant", lines
+    for number in scans:
+        assert _runs_after(("platform",), lines, number), lines
+
+
+async def test_that_somebody_acts_for_the_platform_does_not_outlive_the_statement(database: str) -> None:
+    seen = "SELECT count(*) FROM tenant"
+    async with open_tenant_pool(database, size=1) as pool:
+        async with pool.platform_transaction("acme") as connection:
+            await connection.execute("INSERT INTO tenant (id, created_at, updated_at) VALUES ('acme', now(), now())")
+            assert await connection.fetchval(seen) == 1
+        assert await pool.platform_value(seen) == 0
+        [counted] = await pool.platform_rows(platform_statement("count_tenants"), 10)
+        assert counted["number"] == 1
+        assert await pool.platform_value(seen) == 0
+        async with pool.transaction("acme") as connection:
+            assert await connection.fetchval(seen) == 0
+        flipped = PlatformStatement(
+            "WITH seen AS MATERIALIZED (SELECT count(*) AS count FROM tenant)"
+            " SELECT seen.count, set_config('app.platform', 'on', true) FROM seen"
+        )
+        [row] = await pool.platform_rows(flipped)
+        assert row["count"] == 0
+
+
+async def test_for_the_platform_nothing_of_any_tenant_is_seen(
+    api: RunningApi, admin: httpx.AsyncClient, app: Connection
+) -> None:
+    await created(admin, trigger={"type": "CRON", "cron": "* * * * * *"})
+    async with app.transaction():
+        await app.execute("SELECT set_config('app.platform', 'on', true)")
+        for table in TENANT_TABLES:
+            assert await app.fetchval(f"SELECT count(*) FROM {table}") == 0, table
+
+
+async def _plan(app: Connection, text: str) -> list[str]:
     prepared = await app.prepare(text)
     arguments = ", ".join("NULL" for _ in prepared.get_parameters())
     await app.execute("SET plan_cache_mode = force_generic_plan")
     await app.execute(f"PREPARE judged AS {text}")
-    plan = "\n".join(row[0] for row in await app.fetch(f"EXPLAIN (COSTS OFF) EXECUTE judged({arguments})"))
-    lines = plan.splitlines()
-    scans = [number for number, line in enumerate(lines) if _READS.search(line)]
-    assert scans or name not in _READING, plan
-    for number in scans:
-        assert _runs_after_the_tenant(lines, number), plan
+    return [row[0] for row in await app.fetch(f"EXPLAIN (COSTS OFF) EXECUTE judged({arguments})")]
 
 
-def _runs_after_the_tenant(lines: list[str], number: int) -> bool:
-    """Tell whether a scan is the inner side of a nested loop whose outer side is the tenant, at some level above."""
+def _runs_after(parts: tuple[str, ...], lines: list[str], number: int) -> bool:
+    """Tell whether a scan is the inner side of a nested loop whose outer side is one of the parts, at a level above."""
+    openings = [f"CTE Scan on {part}" for part in parts]
     indent = _indent(lines[number])
     for above in range(number - 1, -1, -1):
         line = lines[above]
         indent = min(indent, _indent(line))
         if "Nested Loop" in line and _indent(line) < _indent(lines[number]):
             outer = next(item for item in lines[above + 1 :] if "->" in item)
-            if "CTE Scan on tenant" in outer or "CTE Scan on accepted" in outer:
+            if any(opening in outer for opening in openings):
                 return True
             inner = lines[above + 1 : number]
-            if any("CTE Scan on tenant" in item for item in inner):
+            if any(openings[0] in item for item in inner):
                 return True
     return False
 
@@ -198,6 +251,8 @@ def _indent(line: str) -> int:
 async def test_a_statement_that_does_not_begin_as_a_tenant_stops_the_start() -> None:
     with pytest.raises(ValueError, match="does not begin with"):
         tenant_statement("hold_schedule")
+    with pytest.raises(ValueError, match="does not begin with"):
+        platform_statement("hold_tenant")
 
 
 async def test_every_table_of_a_tenant_is_under_row_security_even_for_its_owner(connection: Connection) -> None:

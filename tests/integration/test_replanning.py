@@ -44,7 +44,7 @@ async def replanning(
         change = ChangeSchedule(PostgresSchedules(pool), TargetPolicy(), Planner(lookahead, StartTags()))
         find = FindTemplate(PostgresTemplates(pool), {}, TargetPolicy(), JsonSchemaJudge())
         stored = instances(pool)
-        apply = ApplyTemplate(find, stored, change, clock, lambda: bytes(10), lookahead)
+        apply = ApplyTemplate(find, stored, change, clock, lambda: bytes(10), lookahead, StartTags())
         yield ReplanInstances(PostgresReplanTurns(dispatch_pool, pool), find, stored, apply, change, clock)
     await dispatch_pool.close()
 

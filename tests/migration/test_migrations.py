@@ -82,8 +82,44 @@ async def test_every_key_of_tenants_begins_with_the_tenant(connection: asyncpg.C
     )
     keys = {(row["place"].removeprefix("scheduler."), row["attname"]) for row in rows}
     beside = {(table, first) for table, first in keys if first != "tenant_id"}
-    # revocation is read across tenants by dispatchers, in the order of its sequence, and by nobody else
-    assert {table for table, _ in beside} - PLATFORM_TABLES == {"revocation"}
+    # revocation is read across tenants by dispatchers, in the order of its sequence, and by nobody else;
+    # the key of a tenant is the tenant
+    assert beside - {(table, first) for table, first in beside if table in PLATFORM_TABLES} == {
+        ("revocation", "sequence"),
+        ("tenant", "id"),
+    }
+
+
+async def test_the_api_sees_tenants_for_the_platform_alone_and_deletes_none(connection: asyncpg.Connection) -> None:
+    insert = "INSERT INTO scheduler.tenant (id, created_at, updated_at) VALUES ($1, now(), now())"
+    count = "SELECT count(*) FROM scheduler.tenant"
+    await connection.execute(insert, "acme")
+    await connection.execute("SET ROLE scheduler_app")
+    async with connection.transaction():
+        await connection.execute("SELECT set_config('app.tenant_id', 'acme', true)")
+        assert await connection.fetchval(count) == 0
+        assert await connection.execute("UPDATE scheduler.tenant SET weight = 100") == "UPDATE 0"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with connection.transaction():
+                await connection.execute(insert, "other")
+    async with connection.transaction():
+        await connection.execute("SELECT set_config('app.platform', 'on', true)")
+        assert await connection.fetchval(count) == 1
+        for refused in ("DELETE FROM scheduler.tenant", "UPDATE scheduler.tenant SET id = 'x'"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with connection.transaction():
+                    await connection.execute(refused)
+    assert await connection.fetchval(count) == 0
+
+
+@pytest.mark.parametrize("weight", [0.09, 101, float("nan"), float("inf"), -1])
+async def test_a_weight_that_would_stop_a_tenant_or_all_others_cannot_be_stored(
+    connection: asyncpg.Connection, weight: float
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(
+            "INSERT INTO scheduler.tenant (id, weight, created_at, updated_at) VALUES ('a', $1, now(), now())", weight
+        )
 
 
 async def test_the_api_sees_one_tenant_and_without_a_tenant_nothing(connection: asyncpg.Connection) -> None:
@@ -115,6 +151,9 @@ async def test_the_api_sees_one_tenant_and_without_a_tenant_nothing(connection: 
         "UPDATE scheduler.schedule SET definition = '{}'",
         "UPDATE scheduler.ledger SET scheduled_for = now()",
         "DELETE FROM scheduler.ledger",
+        "UPDATE scheduler.tenant SET weight = 100",
+        "INSERT INTO scheduler.tenant (id) VALUES ('a')",
+        "SELECT created_at FROM scheduler.tenant",
         "CREATE TABLE scheduler.mine (id int)",
         "ALTER TABLE scheduler.ledger DISABLE ROW LEVEL SECURITY",
     ],

@@ -199,3 +199,17 @@ async def test_leasing_changes_no_index(
     )
     assert {row["attname"] for row in indexed}.isdisjoint({"lease_until", "lease_token", "leased_by", "admitted_at"})
     assert predicates == []
+
+
+async def test_reading_weights_costs_by_the_tenants_that_differ_however_many_are_stored(
+    connection: asyncpg.Connection, planning_pool: asyncpg.Pool
+) -> None:
+    await connection.execute(
+        "INSERT INTO scheduler.tenant (id, weight, created_at, updated_at)"
+        " SELECT 't' || n, CASE WHEN n % 1000 = 0 THEN 3 ELSE 1 END, now(), now() FROM generate_series(1, 20000) AS n"
+    )
+    nodes = await plan_of(planning_pool, "read_weights", "", 1_000)
+    [scan] = [node for node in nodes if node.get("Relation Name") == "tenant"]
+    assert scan["Index Name"] == "tenant_weighted"
+    assert scan["Actual Rows"] == 20
+    assert nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"] < 40

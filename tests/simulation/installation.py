@@ -12,6 +12,7 @@ from scheduler_domain.application.change_schedule import ChangeSchedule
 from scheduler_domain.application.claim_occurrences import ClaimOccurrences
 from scheduler_domain.application.deliver_occurrence import SENDS_IN_FLIGHT, DeliverOccurrences
 from scheduler_domain.application.follow_tzdata import FollowTzdata
+from scheduler_domain.application.follow_weights import FollowWeights
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.tracing import UNTRACED
@@ -20,7 +21,7 @@ from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.application.trigger_schedule import TriggerSchedule
 from scheduler_domain.bootstrap.dispatcher import BEATS_AT_START, DispatcherParts
-from scheduler_domain.domain.fairness import StartTags
+from scheduler_domain.domain.fairness import StartTags, Weights
 from scheduler_domain.domain.planning import Cursor
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.entrypoints.dispatcher.dispatcher import Dispatcher
@@ -147,8 +148,9 @@ class Api:
         self.schedules = installation.code.schedules(installation.tables, wire)
         clock = TrueClock(installation)
         ids = installation._ids
-        self.accept = AcceptSchedule(self.schedules, clock, lambda: ids.randbytes(10), installation.policy, LOOKAHEAD)
-        self.change = installation.code.change(self.schedules, installation.policy, Planner(LOOKAHEAD, StartTags()))
+        tags, policy = StartTags(), installation.policy
+        self.accept = AcceptSchedule(self.schedules, clock, lambda: ids.randbytes(10), policy, LOOKAHEAD, tags)
+        self.change = installation.code.change(self.schedules, policy, Planner(LOOKAHEAD, tags))
         self.trigger = TriggerSchedule(self.schedules, self.schedules, clock)
 
 
@@ -241,11 +243,14 @@ class DispatcherProcess(Process):
         outcomes = code.record(queue, measurements, UNTRACED)
         deliver = code.deliver(brokers, Receiver(targets), outcomes, clock, measurements, UNTRACED, http_slots=8)
         claiming = asyncio.Lock()
-        follow = FollowTzdata(MemoryZoneMoves(place.tables, self._wire()), clock)
+        tags = StartTags()
+        follow = FollowTzdata(MemoryZoneMoves(place.tables, self._wire()), clock, tags)
         self._leadership = MemoryLeadership(place.lock, self._wire())
         cursors = code.cursors(place.tables, self._wire())
         return DispatcherParts(
-            materialise=code.materialise(cursors, self._leadership, clock, measurements, UNTRACED, LOOKAHEAD, follow),
+            materialise=code.materialise(
+                cursors, self._leadership, clock, measurements, UNTRACED, LOOKAHEAD, follow, tags
+            ),
             claim=code.claim(queue, brokers, clock, measurements, UNTRACED, LEASE),
             deliver=deliver,
             outcomes=outcomes,
@@ -258,6 +263,7 @@ class DispatcherProcess(Process):
             listen=self._listen,
             keep_house=_nothing_to_keep,
             follow=follow,
+            follow_weights=FollowWeights(_EqualTenants(), Weights()),
             replan=_NoTemplates(),
         )
 
@@ -274,6 +280,13 @@ class DispatcherProcess(Process):
 
     def _note(self, what: str) -> None:
         self._installation.note(self.name, what)
+
+
+class _EqualTenants:
+    """No tenant was ever given a weight."""
+
+    async def by_tenant(self) -> dict[str, float]:
+        return {}
 
 
 class _NoTemplates(ReplanInstances):

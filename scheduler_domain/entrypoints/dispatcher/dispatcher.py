@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from scheduler_domain.application.follow_weights import READ_EVERY
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
 from scheduler_domain.bootstrap.dispatcher import DispatcherParts
 from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping, try_once
@@ -84,6 +85,7 @@ class Dispatcher:
                 for _ in range(self._parts.sends_in_flight)
             ),
             keep_stepping("housekeeping", self._housekeeping_step, self._never, stop),
+            keep_stepping("weights", self._weights_step, self._never, stop),
             keep_stepping("tzdata", self._follow_step, self._never, stop),
             keep_stepping("templates", self._replan_step, self._never, stop),
         ]
@@ -170,6 +172,10 @@ class Dispatcher:
     async def _housekeeping_step(self) -> float:
         await self._parts.keep_house()
         return HOUSEKEEPING
+
+    async def _weights_step(self) -> float:
+        await self._parts.follow_weights.step()
+        return READ_EVERY.total_seconds()
 
     async def _replan_step(self) -> float:
         return REPLAN_ON if await self._parts.replan.step() else REPLAN

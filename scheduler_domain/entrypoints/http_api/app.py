@@ -25,6 +25,7 @@ from scheduler_domain.entrypoints.http_api.schedules import routes as schedules
 from scheduler_domain.entrypoints.http_api.services import RunningServices
 from scheduler_domain.entrypoints.http_api.templates import batch, instances
 from scheduler_domain.entrypoints.http_api.templates import routes as templates
+from scheduler_domain.entrypoints.http_api.tenants import routes as tenants
 from scheduler_domain.settings import Settings
 
 ROUTES: Final = [
@@ -62,6 +63,10 @@ ROUTES: Final = [
     occurrence_actions.replay_occurrences,
     occurrence_actions.cancel_occurrence,
     callbacks.complete_occurrence,
+    tenants.list_tenants,
+    tenants.create_tenant,
+    tenants.get_tenant,
+    tenants.patch_tenant,
     health.live,
     health.ready,
     health.detailed,

@@ -62,9 +62,10 @@ def count_refused(scope: Scope) -> None:
 
 
 def demand(caller: Caller, role: Role) -> None:
-    """Raise Forbidden unless the caller has the role or one above it."""
+    """Raise Forbidden unless the caller has the role or one above it; above the platform's there is none."""
     if not caller.may(role):
-        raise Forbidden(f"this needs the role {role} or one above it")
+        above = ", which no other includes" if role == Role.PLATFORM_ADMIN else " or one above it"
+        raise Forbidden(f"this needs the role {role}{above}")
 
 
 def bearer_token(scope: Scope) -> str:

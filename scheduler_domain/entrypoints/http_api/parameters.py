@@ -16,6 +16,13 @@ KEY: Final = Parameter(
     {"type": "string", "maxLength": 200, "examples": ["daily-report"]},
     is_required=True,
 )
+TENANT_ID: Final = Parameter(
+    "tenant_id",
+    "path",
+    "The tenant's id, as its tokens name it.",
+    {"type": "string", "maxLength": 63, "examples": ["acme"]},
+    is_required=True,
+)
 TEMPLATE_NAME: Final = Parameter(
     "name",
     "path",

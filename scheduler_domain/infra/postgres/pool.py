@@ -5,6 +5,8 @@ places only: by `transaction`, whose first statement it is, and by the opening p
 carries, which saves two of three round trips (docs/decisions/0008). Nothing session-level is ever set, so a
 connection has nothing to reset when it is given back (connections.py).
 
+The table of tenants is the platform's. A setting of its own opens it, in the same two ways, and opens nothing else.
+
 PostgreSQL away, stuck or unreachable shows as Unavailable within `LONGEST_WAIT + COMMAND_TIMEOUT`; a connection that
 did not answer in time is dropped, not reused.
 """
@@ -30,6 +32,7 @@ COMMAND_TIMEOUT: Final = timedelta(seconds=2.25)  # for a statement, or a whole 
 CONNECT_TIMEOUT: Final = timedelta(seconds=2)
 SIZE: Final = 16
 AS_TENANT: Final = "WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id)"
+AS_PLATFORM: Final = "WITH platform AS MATERIALIZED (SELECT set_config('app.platform', 'on', true) AS setting)"
 _OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
 _OUTAGES: Final = frozenset({ONLY_READS, "42501", "42P01", "42703", "3F000"})
 _SESSION = MappingProxyType(
@@ -47,18 +50,30 @@ _SESSION = MappingProxyType(
 TenantStatement = NewType("TenantStatement", str)
 """A statement whose first act, before it can read a row, is to say as which tenant it runs ($1)."""
 
+PlatformStatement = NewType("PlatformStatement", str)
+"""A statement whose first act is to say that it runs for the platform: of rows it sees those of `tenant`."""
+
 
 def tenant_statement(name: str) -> TenantStatement:
     """Return sql/<name>.sql; a statement that does not begin as a tenant is a defect and stops the start."""
+    return TenantStatement(_beginning_with(AS_TENANT, name))
+
+
+def platform_statement(name: str) -> PlatformStatement:
+    """Return sql/<name>.sql; a statement that does not begin as the platform is a defect and stops the start."""
+    return PlatformStatement(_beginning_with(AS_PLATFORM, name))
+
+
+def _beginning_with(opening: str, name: str) -> str:
     text = statement(name)
     lines = [line for line in text.splitlines() if not line.startswith("--")]
-    if not "\n".join(lines).startswith(AS_TENANT):
-        raise ValueError(f"sql/{name}.sql does not begin with {AS_TENANT}")
-    return TenantStatement(text)
+    if not "\n".join(lines).startswith(opening):
+        raise ValueError(f"sql/{name}.sql does not begin with {opening}")
+    return text
 
 
 class TenantPool:
-    """Runs statements as one tenant each; there is no way to run one as nobody in particular."""
+    """Runs statements as one tenant each, or as the platform; there is no way to run one as nobody in particular."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -92,6 +107,18 @@ class TenantPool:
                 await transaction.rollback()
                 raise
             await transaction.commit()
+
+    @asynccontextmanager
+    async def platform_transaction(self, tenant_id: str) -> AsyncIterator[Connection]:
+        """As `transaction`, for the platform besides: an operator's own tenant keeps the answer to a repetition."""
+        async with self.transaction(tenant_id) as connection:
+            await connection.execute("SELECT set_config('app.platform', 'on', true)")
+            yield connection
+
+    async def platform_rows(self, text: PlatformStatement, *arguments: object) -> list[asyncpg.Record]:
+        async with self._connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(text, *arguments)
+            return rows
 
     async def platform_value(self, text: str, *arguments: object) -> object:
         """Read what belongs to no tenant: the schema's revision, the dispatchers' heartbeats."""

@@ -245,12 +245,13 @@ def _with_whole_numbers(retry: Retry) -> Retry:
     """Return the policy with 5 for 5.0, which is how a client wrote it."""
     return Retry(
         retry.max_attempts,
-        _whole_or_not(retry.initial_delay_sec),
-        _whole_or_not(retry.factor),
-        _whole_or_not(retry.max_delay_sec),
+        whole_or_not(retry.initial_delay_sec),
+        whole_or_not(retry.factor),
+        whole_or_not(retry.max_delay_sec),
         retry.max_age_sec,
     )
 
 
-def _whole_or_not(number: float) -> float:
+def whole_or_not(number: float) -> float:
+    """Return the number as JSON writes it shortest: 5 for 5.0."""
     return int(number) if number == int(number) else number

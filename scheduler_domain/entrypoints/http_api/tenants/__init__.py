@@ -1,0 +1,1 @@
+"""Tenants, for the operators of the platform: one folder a resource."""
