@@ -1,8 +1,8 @@
 """Deliver: hold what is claimed until its instant, then hand it to the sender of its lane.
 
 Brokers take many occurrences at once; `SENDS_IN_FLIGHT` batches overlap, so that one is encoded while another waits
-for its acknowledgement. HTTP requests go one by one through lanes of (tenant, origin), so that a receiver that hangs
-holds up nobody but itself.
+for its acknowledgement, and a flush that takes long delays nothing but what it flushes. HTTP requests go one by one
+through lanes of (tenant, origin), so that a receiver that hangs holds up nobody but itself.
 
 An occurrence is started only while its lease is surely ours, and never before its instant.
 """
@@ -26,7 +26,7 @@ from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
 
 LARGEST_SEND = 1_000
-SENDS_IN_FLIGHT = 3
+SENDS_IN_FLIGHT = 8
 _SLICE = 5_000
 
 

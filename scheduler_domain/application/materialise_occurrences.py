@@ -20,7 +20,7 @@ from scheduler_domain.domain.planning import MISFIRE_THRESHOLD, Cursor, Plan, pl
 from scheduler_domain.domain.triggers import TriggerError
 
 CURSORS_PER_STEP = 4_000
-ROWS_PER_WRITE = 1_000
+ROWS_PER_WRITE = 250  # what takes the loop a few milliseconds to hand over; larger ones are no faster
 MISSED_ROWS_PER_STEP = 20_000  # about a second's work: what is still to come is looked at again in between
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SLICE_SECONDS = 0.002  # planning shares the loop with firing, which promises milliseconds

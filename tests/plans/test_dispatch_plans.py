@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from scheduler_domain.infra.postgres.arrays import array_text
+from scheduler_domain.infra.postgres.arrays import array_text, instants_text
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.statements import statement
 from tests.support.stored import store_due, store_schedules
@@ -172,14 +172,15 @@ async def test_materialising_finds_cursors_by_key_and_joins_without_repeating(
     tenants, schedules, ids, _ = leases
     cursors = await connection.fetch("SELECT next_fire_at FROM schedule_cursor ORDER BY schedule_id")
     before = [row["next_fire_at"] for row in cursors]
-    after = [at + timedelta(minutes=1) for at in before]
+    planned = instants_text(before)
+    after = instants_text([at + timedelta(minutes=1) for at in before])
     ones = array_text([1] * ROWS)
     nodes = await plan_of(
         planning_pool,
         "materialise_occurrences",
-        *(array_text(tenants), array_text(sorted(schedules)), ones, before, after, [None] * ROWS, ones, ones, ones),
-        *(array_text(["2026a"] * ROWS), array_text(range(1, ROWS + 1)), array_text(ids), before, before, before),
-        *(array_text([False] * ROWS), "{}", "{}", [], [], "{}"),
+        *(array_text(tenants), array_text(sorted(schedules)), ones, planned, after, [None] * ROWS, ones, ones, ones),
+        *(array_text(["2026a"] * ROWS), array_text(range(1, ROWS + 1)), array_text(ids), planned, planned, planned),
+        *(array_text([False] * ROWS), "{}", "{}", "{}", "{}", "{}"),
     )
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == {"schedule_cursor_pkey"}

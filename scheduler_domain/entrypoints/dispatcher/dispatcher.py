@@ -25,8 +25,10 @@ FOLLOW, FOLLOW_ON = 5.0, 0.1
 REPLAN, REPLAN_ON = 2.0, 0.02
 RECORDERS = 2
 GATHER = 0.004
+RECORD_GATHER = 0.02  # at a steady trickle a flush of the database's log each 20 ms, not one for each delivery
 HELD_BACK_MOST, HELD_BACK_SECONDS = 100_000, 2.0
 LAST_WAIT = 1.0
+TICK = 0.001  # the loop's timers count milliseconds: a shorter wait would be none, and spin
 _log = structlog.get_logger(__name__)
 
 
@@ -36,7 +38,6 @@ class Dispatcher:
         self._grace = grace.total_seconds()
         self._stop = asyncio.Event()
         self._due, self._timer, self._plan, self._revoked = Bell(), Bell(), Bell(), Bell()
-        self._never = Bell()
         self._burst_began: float | None = None
         self.is_ready = False
 
@@ -66,9 +67,9 @@ class Dispatcher:
         """What goes on while draining: a lease must not run out under an attempt that is still under way."""
         ever = asyncio.Event()
         return [
-            keep_stepping("rescue.renew", self._renew_step, self._never, ever),
+            keep_stepping("rescue.renew", self._renew_step, Bell(), ever),
             keep_stepping("rescue.obey", self._obey_step, self._revoked, ever),
-            *(keep_stepping("record", self._record_step, self._never, ever) for _ in range(RECORDERS)),
+            *(keep_stepping("record", self._record_step, Bell(), ever) for _ in range(RECORDERS)),
             self._parts.listen(self._on_due, self._revoked.ring),
         ]
 
@@ -78,16 +79,16 @@ class Dispatcher:
             keep_stepping("materialise", self._plan_step, self._plan, stop),
             keep_stepping("claim", self._claim_step, self._due, stop),
             keep_stepping("deliver", self._timer_step, self._timer, stop),
-            keep_stepping("admit", self._admit_step, self._never, stop),
+            keep_stepping("admit", self._admit_step, Bell(), stop),
             *(
-                keep_stepping("deliver", partial(self._broker_step, lane), self._never, stop)
+                keep_stepping("deliver", partial(self._broker_step, lane), Bell(), stop)
                 for lane in self._parts.broker_lanes
                 for _ in range(self._parts.sends_in_flight)
             ),
-            keep_stepping("housekeeping", self._housekeeping_step, self._never, stop),
-            keep_stepping("weights", self._weights_step, self._never, stop),
-            keep_stepping("tzdata", self._follow_step, self._never, stop),
-            keep_stepping("templates", self._replan_step, self._never, stop),
+            keep_stepping("housekeeping", self._housekeeping_step, Bell(), stop),
+            keep_stepping("weights", self._weights_step, Bell(), stop),
+            keep_stepping("tzdata", self._follow_step, Bell(), stop),
+            keep_stepping("templates", self._replan_step, Bell(), stop),
         ]
 
     async def _drain(self) -> None:
@@ -123,7 +124,8 @@ class Dispatcher:
         until_next = self._parts.deliver.start_due()
         if until_next == 0:
             await asyncio.sleep(0)
-        return PLAN_POLL if until_next is None else min(until_next, PLAN_POLL)
+            return 0
+        return PLAN_POLL if until_next is None else min(max(until_next, TICK), PLAN_POLL)
 
     async def _admit_step(self) -> float:
         await self._parts.admit.step()
@@ -137,7 +139,7 @@ class Dispatcher:
         outcomes = self._parts.outcomes
         await outcomes.available()
         if outcomes.open_count < ROWS_PER_WRITE:
-            await asyncio.sleep(GATHER)
+            await asyncio.sleep(RECORD_GATHER)
         while self._holds_back():
             await asyncio.sleep(GATHER)
         ended = await outcomes.step()

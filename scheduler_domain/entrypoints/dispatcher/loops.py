@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -18,17 +17,32 @@ class Bell:
     """Wakes a loop before its pause is over; ringing twice wakes once."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._is_rung = False
+        self._waiting: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
-        self._rung.set()
+        self._is_rung = True
+        self._wake()
 
     async def wait(self, seconds: float) -> None:
-        """Return when rung, or after `seconds`."""
-        if not self._rung.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), seconds)
-        self._rung.clear()
+        """Return when rung, or after `seconds`. One loop waits for a bell.
+
+        A future and a timer, for `asyncio.wait_for` costs a task each time, and the firing loop waits for each instant.
+        """
+        if not self._is_rung:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = loop.call_later(seconds, self._wake)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        self._is_rung = False
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 async def keep_stepping(name: str, step: Callable[[], Awaitable[float]], bell: Bell, stop: asyncio.Event) -> None:

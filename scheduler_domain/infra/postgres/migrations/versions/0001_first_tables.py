@@ -184,6 +184,12 @@ CREATE FUNCTION first_id_at(instant timestamptz) RETURNS uuid LANGUAGE sql IMMUT
 AS $$ SELECT (lpad(to_hex((extract(epoch FROM instant) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid $$
 """
 
+# Stable and not immutable, as its body is to PostgreSQL: else it would be called and not be written into the statement.
+INSTANT_OF = """
+CREATE FUNCTION instant_of(microseconds bigint) RETURNS timestamptz LANGUAGE sql STABLE
+AS $$ SELECT timestamptz 'epoch' + microseconds * interval '1 microsecond' $$
+"""
+
 # SECURITY DEFINER because a dispatcher creates months ahead and drops old ones, and may own nothing.
 MAINTAIN_PARTITIONS = """
 CREATE FUNCTION maintain_partitions(today timestamptz, months_ahead integer, keep_from timestamptz)
@@ -249,7 +255,7 @@ GRANTS = (
 
 
 def upgrade() -> None:
-    for statement in (CURRENT_TENANT, FIRST_ID_AT):
+    for statement in (CURRENT_TENANT, FIRST_ID_AT, INSTANT_OF):
         op.execute(statement)
     for table in (SCHEDULE, SCHEDULE_CURSOR, DUE_QUEUE, LEDGER, ATTEMPT, DISPATCHER, REVOCATION, IDEMPOTENT_REQUEST):
         op.execute(table)
@@ -285,5 +291,6 @@ def downgrade() -> None:
         "schedule",
     ):
         op.execute(f"DROP TABLE {table}")
+    op.execute("DROP FUNCTION instant_of")
     op.execute("DROP FUNCTION first_id_at")
     op.execute("DROP FUNCTION current_tenant")
