@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from tests.chaos.completion_checks import completion_defects, repeated
 from tests.chaos.evidence import Defect, evidence_of
 from tests.chaos.expectation import expected
 from tests.chaos.firing_checks import firing_defects
 from tests.chaos.history import Delivery, History, Recorded
+from tests.chaos.overlap_checks import overlap_defects
 from tests.chaos.recovery_checks import recovery_defects
 from tests.chaos.template_checks import template_defects
 
 MOST_DUPLICATES = 0.02
-_CHECKS = (firing_defects, recovery_defects)
+_CHECKS = (firing_defects, recovery_defects, completion_defects, overlap_defects)
 
 
 class Findings(Struct, frozen=True):
@@ -64,7 +66,7 @@ def _of_nobody(history: History) -> Iterator[Defect]:
 
 
 def _counts(history: History) -> dict[str, int]:
-    accepted = Counter(delivery.key for delivery in history.deliveries if delivery.accepted)
+    accepted = {delivery.key for delivery in history.deliveries if delivery.accepted}
     return {
         "schedules": len(history.stories),
         "of them instances of templates": sum(story.instance is not None for story in history.stories),
@@ -76,7 +78,8 @@ def _counts(history: History) -> dict[str, int]:
         "recorded": len(history.ledger),
         "attempts": len(history.deliveries),
         "delivered": len(accepted),
-        "duplicates": sum(accepted.values()) - len(accepted),
+        "called back": len(history.callbacks),
+        "duplicates": sum(repeated(evidence) for evidence in evidence_of(history)),
         "cancelled though delivered": sum(row.status == "CANCELLED" and row.id in accepted for row in history.ledger),
     }
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from tests.chaos.history import Backfill, Delivery, History, Queued, Recorded, Story
+from tests.chaos.history import Backfill, Callback, Delivery, History, Queued, Recorded, Story
 
-Row = TypeVar("Row", Delivery, Recorded, Queued)
+Row = TypeVar("Row", Delivery, Recorded, Queued, Callback)
 
 
 class Defect(Struct, frozen=True):
@@ -26,6 +26,7 @@ class Evidence(Struct, frozen=True, dict=True):
     ledger: list[Recorded]
     queued: list[Queued]
     horizon: float
+    callbacks: list[Callback] = []
 
     @cached_property
     def planned(self) -> list[Recorded]:
@@ -73,6 +74,7 @@ def evidence_of(history: History) -> list[Evidence]:
     deliveries = _by_schedule(history.deliveries)
     ledger = _by_schedule(history.ledger)
     queued = _by_schedule(history.queued)
+    callbacks = _by_schedule(history.callbacks)
     return [
         Evidence(
             story,
@@ -80,6 +82,7 @@ def evidence_of(history: History) -> list[Evidence]:
             ledger.get(story.schedule_id, []),
             queued.get(story.schedule_id, []),
             history.horizon,
+            callbacks.get(story.schedule_id, []),
         )
         for story in history.stories
     ]

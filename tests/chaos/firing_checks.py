@@ -10,6 +10,7 @@ from itertools import pairwise
 from tests.chaos.evidence import Defect, Evidence
 from tests.chaos.expectation import expected, is_allowed, may_be_withdrawn, phases, silences
 from tests.chaos.history import Action, Chain, Delivery, Recorded
+from tests.chaos.overlap_checks import may_be_skipped_for_overlap
 
 EARLY_TOLERANCE = 0.050
 """Of the promise itself: never more than 50 ms before the instant."""
@@ -60,8 +61,11 @@ def _ended_without_delivery(evidence: Evidence) -> Iterator[Defect]:
 
 
 def _may_be_skipped(evidence: Evidence, row: Recorded) -> bool:
-    is_misfire = (row.reason or "").startswith("misfire-")
-    return is_misfire and row.kind == "SCHEDULED" and row.id not in evidence.accepted
+    if row.reason == "overlap":
+        is_explained = may_be_skipped_for_overlap(evidence, row)
+    else:
+        is_explained = (row.reason or "").startswith("misfire-") and row.kind == "SCHEDULED"
+    return is_explained and row.id not in evidence.accepted
 
 
 def _may_be_given_up(evidence: Evidence, row: Recorded) -> bool:

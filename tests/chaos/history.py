@@ -108,6 +108,8 @@ class Story(Struct):
     backfills: list[Backfill] = []
     replays: list[Replay] = []
     most_attempts: int = 100
+    awaits_callback: bool = False
+    overlap: str = "ALLOW_ALL"
 
     @property
     def is_paused(self) -> bool:
@@ -129,6 +131,18 @@ class Delivery(Struct, frozen=True):
     arrived_at: float
     target: str
     accepted: bool = True
+    answered_at: float | None = None
+
+
+class Callback(Struct, frozen=True):
+    """What a receiver called back of an occurrence; it took effect, if it `was_taken`, between request and answer."""
+
+    key: str
+    schedule_id: str
+    succeeded: bool
+    sent_at: float
+    answered_at: float
+    was_taken: bool
 
 
 class Recorded(Struct, frozen=True):
@@ -141,6 +155,7 @@ class Recorded(Struct, frozen=True):
     status: str
     reason: str | None
     ended_at: float
+    attempts: int = 1
 
 
 class Queued(Struct, frozen=True):
@@ -170,6 +185,7 @@ class History(Struct, frozen=True):
     queued: list[Queued]
     horizon: float
     instances: list[Instance] = []
+    callbacks: list[Callback] = []
 
 
 FOREVER = inf

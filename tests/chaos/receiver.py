@@ -10,7 +10,10 @@ from zlib import crc32
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
+from tests.chaos.callbacks import Callbacks
+from tests.chaos.definitions import ReceiverUrls
 from tests.chaos.history import Delivery
 
 
@@ -32,36 +35,39 @@ class Envelope(msgspec.Struct, rename="camel"):
 decode_envelope = msgspec.json.Decoder(Envelope).decode
 
 
-_FRAGILE = "/fragile"
+_HOOK, _FRAGILE, _LATER, _SLOW = _PATHS = "/hook", "/fragile", "/later", "/slow"
 _BROKEN_SHARE = 0.4
+_WORK_SECONDS = (0.05, 0.05, 0.05, 0.05, 0.4, 0.4, 1.4)
 
 
 class Receiver:
-    """At its `fragile_url` it refuses some occurrences until they, or their schedules, are `mended`."""
+    """At its `fragile` URL it refuses some occurrences until they, or their schedules, are `mended`."""
 
-    def __init__(self) -> None:
+    def __init__(self, callbacks: Callbacks) -> None:
+        self.callbacks = callbacks
         self.deliveries: list[Delivery] = []
         self.mood = Mood.ACCEPTS
-        self.url = ""
+        self._origin = ""
         self.mended: set[str] = set()
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         application = web.Application()
-        application.router.add_post("/hook", self._receive)
-        application.router.add_post(_FRAGILE, self._receive)
+        for path in _PATHS:
+            application.router.add_post(path, self._receive)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook"
+        self._origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     @property
-    def fragile_url(self) -> str:
-        return self.url.replace("/hook", _FRAGILE)
+    def urls(self) -> ReceiverUrls:
+        return ReceiverUrls(*(f"{self._origin}{path}" for path in _PATHS))
 
     async def close(self) -> None:
         self._closing.set()
+        await self.callbacks.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -72,6 +78,7 @@ class Receiver:
         mood = self.mood
         if mood is Mood.ACCEPTS and request.path == _FRAGILE and self._is_refused(key, envelope.schedule_id):
             mood = Mood.UNAVAILABLE
+        place = len(self.deliveries)
         self.deliveries.append(
             Delivery(
                 key=key,
@@ -83,10 +90,20 @@ class Receiver:
                 accepted=mood is Mood.ACCEPTS,
             )
         )
+        if mood is Mood.ACCEPTS and request.path == _LATER:
+            is_mended = self._is_mended(key, envelope.schedule_id)
+            await self.callbacks.accepted(request.headers, key, envelope.schedule_id, is_mended=is_mended)
+            return web.Response(status=202)
+        if mood is Mood.ACCEPTS and request.path == _SLOW:
+            await asyncio.sleep(_WORK_SECONDS[crc32(key.encode()) % len(_WORK_SECONDS)])
+            self.deliveries[place] = replace(self.deliveries[place], answered_at=time.time())
         return await self._answer(mood, request)
 
     def _is_refused(self, key: str, schedule_id: str) -> bool:
-        return not self.mended & {key, schedule_id} and crc32(key.encode()) < _BROKEN_SHARE * 2**32
+        return not self._is_mended(key, schedule_id) and crc32(key.encode()) < _BROKEN_SHARE * 2**32
+
+    def _is_mended(self, key: str, schedule_id: str) -> bool:
+        return not self.mended.isdisjoint({key, schedule_id})
 
     async def _answer(self, mood: Mood, request: web.Request) -> web.StreamResponse:
         match mood:

@@ -9,6 +9,7 @@ from tests.chaos.receiver import Receiver
 from tests.chaos.requests import Requests
 
 _LONGEST_BACKFILL = 20
+_LONGEST_IN_LINE = 8
 _LATEST_END = 3
 
 
@@ -29,7 +30,8 @@ class Recoveries:
         if isinstance(story.rule, Chain) or (isinstance(story.rule, Once) and story.instance is not None):
             return
         end = int(time.time()) - self._draw.randrange(_LATEST_END)
-        start = end - self._draw.randrange(1, _LONGEST_BACKFILL)
+        longest = _LONGEST_BACKFILL if story.overlap == "ALLOW_ALL" else _LONGEST_IN_LINE
+        start = end - self._draw.randrange(1, longest)
         body = {"from": in_utc(start), "to": in_utc(end)}
         path = f"/schedules/{story.schedule_id}/backfill"
         sent_at = time.time()

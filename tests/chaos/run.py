@@ -27,7 +27,7 @@ _LOOK_EVERY = 0.25
 
 _READ_LEDGER = """
 SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::float8, status, reason,
-       extract(epoch FROM ended_at)::float8
+       extract(epoch FROM ended_at)::float8, attempt_count
 FROM scheduler.ledger
 """
 _READ_QUEUE = """
@@ -80,7 +80,7 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
         seconds,
         dict(Counter(fault.kind for fault in faults)),
         findings,
-        [*stage.broken_promises, *workload.requests.refused],
+        [*stage.broken_promises, *workload.requests.refused, *stage.receiver.callbacks.refused],
         {
             "seconds to drain": drained_after,
             "slowest answer of the API, seconds": workload.requests.slowest_answer,
@@ -113,13 +113,15 @@ async def _drained(stage: Stage, workload: Workload, say: Callable[[str], None])
         drained_after = max(time.time() - horizon, 0.0)
         say("drained; ending the dispatchers")
         await stage.drain_dispatchers()
+        await asyncio.wait_for(stage.receiver.callbacks.settled(), _ANSWERED_WITHIN)
         ledger = [Recorded(*row) for row in await connection.fetch(_READ_LEDGER)]
         queued = [Queued(*row) for row in await connection.fetch(_READ_QUEUE, horizon)]
         instances = [Instance(*row) for row in await connection.fetch(_READ_INSTANCES)]
     finally:
         await connection.close()
     deliveries = stage.receiver.deliveries + await stored_deliveries(stage.servers.urls.nats_url)
-    return History(workload.stories, deliveries, ledger, queued, horizon, instances), drained_after
+    callbacks = stage.receiver.callbacks.made
+    return History(workload.stories, deliveries, ledger, queued, horizon, instances, callbacks), drained_after
 
 
 def _log_figures(stage: Stage) -> dict[str, float]:

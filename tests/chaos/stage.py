@@ -16,6 +16,7 @@ import jwt
 
 from scheduler_domain.infra.embedded import EmbeddedServers, ephemeral_servers
 from scheduler_domain.infra.postgres.migrate import upgrade
+from tests.chaos.callbacks import Callbacks
 from tests.chaos.plan import DISPATCHERS, LEASE_SECONDS
 from tests.chaos.proxy import Proxy
 from tests.chaos.receiver import Receiver
@@ -32,7 +33,7 @@ _LOOK_EVERY = 0.1
 class Stage:
     def __init__(self, servers: EmbeddedServers, folder: Path) -> None:
         self.servers = servers
-        self.receiver = Receiver()
+        self.receiver = Receiver(Callbacks(lambda: self.api_url))
         self.to_postgres = _proxy_to(servers.urls.postgres_url)
         self.to_nats = _proxy_to(servers.urls.nats_url)
         self.broken_promises: list[str] = []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tests.chaos.definitions import RETRY, TIMEOUT_SECONDS, Definitions
+from tests.chaos.definitions import FRAGILE_ATTEMPTS, Definitions
 from tests.chaos.history import Action, Change, Once, Rule, Story
 from tests.chaos.instances import BEAT, Instances
 from tests.chaos.recoveries import Recoveries
@@ -25,8 +25,6 @@ _INSTANCES_TOGETHER = 5
 _TEMPLATE_FOLLOWED_WITHIN = 35.0
 """Two turns at bringing its instances on, should the first be cut short; a run would have to wait for that."""
 
-_FRAGILE_SHARE = 0.1
-_FRAGILE_ATTEMPTS = 2
 
 Way = Callable[[Story], Coroutine[Any, Any, None]]
 
@@ -36,7 +34,7 @@ class Workload:
         self.stories: list[Story] = []
         self.requests = Requests(stage)
         self._draw = random.Random(seed)  # noqa: S311 - to be repeated, not to be unguessable
-        self._definitions = Definitions(self._draw, stage.receiver)
+        self._definitions = Definitions(self._draw, stage.receiver.urls)
         self._instances = Instances(self.requests, self._definitions, self._draw, self.stories)
         self._recoveries = Recoveries(self.requests, self._definitions, self._draw, stage.receiver)
         self._busy: set[str] = set()
@@ -95,7 +93,7 @@ class Workload:
         recoveries = self._recoveries
         way = self._draw.choice((recoveries.trigger, recoveries.backfill, recoveries.replay))
         is_fragile = way == recoveries.replay
-        free = [it for it in self._free() if not is_fragile or it.most_attempts == _FRAGILE_ATTEMPTS]
+        free = [it for it in self._free() if not is_fragile or it.most_attempts == FRAGILE_ATTEMPTS]
         if free:
             story = self._draw.choice(free)
             with self._occupied([story]):
@@ -145,24 +143,13 @@ class Workload:
 
     async def _create(self) -> None:
         tenant = self._draw.choice(TENANTS)
-        planned, target, most_attempts = self._definitions.planned(), self._definitions.target(), RETRY["maxAttempts"]
-        if self._draw.random() < _FRAGILE_SHARE:
-            planned, target = self._definitions.plain(), self._definitions.fragile_target()
-            most_attempts = _FRAGILE_ATTEMPTS
-        definition = {
-            "name": "chaos",
-            "target": target,
-            "retry": {**RETRY, "maxAttempts": most_attempts},
-            "timeoutSec": TIMEOUT_SECONDS,
-            "misfire": {"policy": self._draw.choice(("FIRE_LATEST", "FIRE_ALL"))},
-            **planned.fields,
-        }
-        key = self._definitions.key()
+        drawn, key = self._definitions.drawn(), self._definitions.key()
         sent_at = time.time()
-        answer = await self.requests.acknowledged(tenant, "POST", "/schedules", definition, key)
-        created = Change(Action.CREATED, sent_at, time.time(), planned.rule)
-        story = Story(tenant, answer.json()["id"], target["kind"], planned.rule, [created], set())
-        story.most_attempts = int(most_attempts)
+        answer = await self.requests.acknowledged(tenant, "POST", "/schedules", drawn.definition, key)
+        created = Change(Action.CREATED, sent_at, time.time(), drawn.rule)
+        story = Story(tenant, answer.json()["id"], drawn.definition["target"]["kind"], drawn.rule, [created], set())
+        story.most_attempts, story.awaits_callback = drawn.most_attempts, drawn.awaits_callback
+        story.overlap = drawn.overlap
         self.stories.append(story)
 
     async def _delete(self, story: Story) -> None:
@@ -179,7 +166,7 @@ class Workload:
         await self._acknowledged(story, Action.RENAMED, "PATCH", "", {"name": name})
 
     async def _replan(self, story: Story) -> None:
-        planned = self._definitions.replanned(story.rule)
+        planned = self._definitions.replanned(story)
         fields = {"startAt": None, **planned.fields}
         await self._acknowledged(story, Action.REPLANNED, "PATCH", "", fields, planned.rule)
 
