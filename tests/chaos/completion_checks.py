@@ -41,19 +41,31 @@ def _completed(evidence: Evidence, row: Recorded) -> Iterator[Defect]:
     said = [callback for callback in evidence.callbacks if callback.key == row.id]
     if not any(it.succeeded and it.sent_at <= row.ended_at + CLOCK_TOLERANCE for it in said):
         yield evidence.defect("uncalled", row.scheduled_for, f"{row.id} is COMPLETED, and nobody had said so by then")
-    reasons = sum(_is_reason_to_try_again(evidence, it) for it in evidence.deliveries if it.key == row.id)
+    reasons = _reasons_to_try_again(evidence, row.id)
     if row.attempts - 1 > reasons:
         detail = f"{row.id} took {row.attempts} attempts, for {reasons} of which there was a reason"
         yield evidence.defect("impatient", row.scheduled_for, detail)
 
 
-def _is_reason_to_try_again(evidence: Evidence, delivery: Delivery) -> bool:
-    """Say whether the attempt failed: refused, called back as failed, or not called back in time."""
-    said = [it for it in evidence.callbacks if it.key == delivery.key and it.sent_at >= delivery.arrived_at]
-    first = min(said, key=lambda it: it.sent_at, default=None)
-    if not delivery.accepted or first is None or not first.succeeded:
-        return True
-    return first.answered_at > delivery.arrived_at + TIMEOUT_SECONDS
+def _reasons_to_try_again(evidence: Evidence, key: str) -> int:
+    """Count what may have failed an attempt: a refusal, a word of failure that was taken, a deadline without a word.
+
+    A word of failure that comes when its attempt was given up counts for the next one as well (docs/decisions/0012).
+    """
+    said = [callback for callback in evidence.callbacks if callback.key == key and callback.was_taken]
+    count = sum(not callback.succeeded for callback in said)
+    for delivery in (it for it in evidence.deliveries if it.key == key):
+        deadline = delivery.arrived_at + TIMEOUT_SECONDS
+        in_time = any(delivery.arrived_at <= it.sent_at and it.answered_at <= deadline for it in said)
+        count += not (delivery.accepted and in_time)
+    return count
+
+
+def failures_said_late(evidence: Evidence, key: str) -> int:
+    """Count the words of failure that came when their attempt was given up: the next one may end with it, unsent."""
+    given_up = min((it.arrived_at + TIMEOUT_SECONDS for it in evidence.deliveries if it.key == key), default=0.0)
+    said = [it for it in evidence.callbacks if it.key == key and it.was_taken and not it.succeeded]
+    return sum(it.answered_at > given_up for it in said)
 
 
 def repeated(evidence: Evidence) -> int:

@@ -28,6 +28,7 @@ from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.lines import PostgresLines
+from scheduler_domain.infra.postgres.statements import statement
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.stored import definition, store_due, store_schedules
 from tests.support.waiting import eventually
@@ -318,6 +319,22 @@ async def test_an_end_wakes_the_next_in_line_and_only_it(connection: asyncpg.Con
     assert await queue.claim(10, AHEAD, None) == []
     assert await queue.record_ended([completed(first)]) == 1
     assert [item.id for item in await queue.claim(10, AHEAD, None)] == [second.id]
+
+
+async def test_what_starts_before_it_would_have_asked_again_may_be_called_back_at_once(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    queue, lines = PostgresDueQueue(pool, 1), PostgresLines(pool)
+    [first, second] = await claimed_line(connection, queue, 2)
+    async with lines.held([first, second], datetime.now(UTC) + AHEAD) as held:
+        await held.decide([Decided(first, None), Decided(second, AHEAD / 2)])
+    [ahead] = await queue.claim(10, AHEAD, None)
+    await queue.record_ended([completed(first)])
+    async with lines.held([ahead], datetime.now(UTC) + AHEAD) as held:
+        assert await held.decide([Decided(ahead, None)]) == {ahead.id}
+    await connection.execute("SET search_path = scheduler")
+    expected = await connection.fetchrow(statement("hold_expectation"), TENANT, ahead.schedule_id, ahead.id)
+    assert expected["is_awaited"]
 
 
 async def test_a_lost_lease_decides_nothing(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
