@@ -104,8 +104,7 @@ class AdmitOccurrences:
                 assert standing is not None
                 self._deliver.end(item, no_callback(_gate(item).timeout_sec), standing.began_at or now, now)
             case _Course.START:
-                # Late is what starts after it could have: waiting for its turn is what its schedule asked for.
-                item.fire_at = max(item.fire_at, item.claimed.start_tag.timestamp())
+                item.turn_came_at = max(item.claimed.due_at, item.claimed.start_tag).timestamp()
                 self._deliver.start(item)
             case _Course.SKIP:
                 self._end_unattempted(item, Status.SKIPPED, "overlap", now)

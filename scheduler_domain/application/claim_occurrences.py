@@ -1,6 +1,7 @@
 """Claim: lease what is due within the next seconds and encode it, so that at its instant it only has to be sent."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.payload import BodySource, body_pieces, is_fixed
+from scheduler_domain.domain.planning import MISFIRE_THRESHOLD
 from scheduler_domain.domain.schedule import ScheduleState
 from scheduler_domain.domain.target import EventTarget, HttpTarget, QueueTarget, Target, target_kind
 from scheduler_domain.domain.trace import traceparent
@@ -31,6 +33,7 @@ from scheduler_domain.domain.withdrawal import Ending, leaves_no_trace
 CLAIM_AHEAD = timedelta(seconds=4)
 ROWS_PER_CLAIM = 1_000
 _LONGEST_WALK = 8
+_CATCH_UP_BATCHES_PER_SECOND = 100
 _SLICE = 100  # encoding shares the loop with firing
 _decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
 
@@ -147,10 +150,23 @@ class ClaimOccurrences:
             target_kind(terms.target),
             terms.retry,
             chain_delay_sec(claimed, terms),
-            fire_at=(claimed.start_tag if claimed.was_tried else claimed.due_at).timestamp(),
+            fire_at=_fire_at(claimed),
             lease_ends=lease_ends,
             gate=gate_of(claimed, terms, withdrawn_for),
         )
+
+
+def _fire_at(claimed: Claimed) -> float:
+    """Return when an attempt goes out, in epoch seconds: at the due instant, or at a retry's.
+
+    What was queued when it was late already goes out at its place in the catch-up lane, else a claim's reach of them
+    would go at once and hold up what is on time. Places are rounded up, so that neighbours leave together.
+    """
+    if claimed.was_tried:
+        return claimed.start_tag.timestamp()
+    if claimed.start_tag - claimed.due_at <= MISFIRE_THRESHOLD:
+        return claimed.due_at.timestamp()
+    return math.ceil(claimed.start_tag.timestamp() * _CATCH_UP_BATCHES_PER_SECOND) / _CATCH_UP_BATCHES_PER_SECOND
 
 
 def lane_of(target: Target) -> str:

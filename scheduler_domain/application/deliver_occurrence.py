@@ -216,7 +216,7 @@ class DeliverOccurrences:
                 [_traced(item, outcome, fired_at, seconds) for item, outcome in zip(batch, outcomes, strict=True)]
             )
         fired = fired_at.timestamp()
-        self._measurements.fired([fired - item.fire_at for item in batch if not item.claimed.was_tried])
+        self._measurements.fired([fired - item.late_from for item in batch if not item.claimed.was_tried])
         if len(batch) == 1:  # one webhook, for which counting would be most of the cost
             self._measurements.delivered(batch[0].target_kind, _word_for(type(outcomes[0])), [seconds])
             return

@@ -46,6 +46,7 @@ class Stage(IntEnum):
 
 class HeldOccurrence(Struct, gc=False):
     """`fire_at` is in epoch seconds; `lease_ends` in monotonic seconds, after which no attempt may start.
+    `turn_came_at`, in epoch seconds, is when an overlap policy let it start, from which its lateness then counts.
 
     `message` is what the sender prepared (brokers) or the delivery itself (HTTP). `chain_delay_sec` is None unless the
     end of this occurrence decides when the next is due, `gate` unless something else than its instant decides whether
@@ -63,6 +64,12 @@ class HeldOccurrence(Struct, gc=False):
     lease_ends: float
     stage: Stage = Stage.HELD
     gate: Gate | None = None
+    turn_came_at: float | None = None
+
+    @property
+    def late_from(self) -> float:
+        """The instant, in epoch seconds, after which a first attempt is late: waiting for its turn was asked for."""
+        return self.claimed.due_at.timestamp() if self.turn_came_at is None else self.turn_came_at
 
     @property
     def is_simple(self) -> bool:
