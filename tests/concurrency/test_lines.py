@@ -337,6 +337,19 @@ async def test_what_starts_before_it_would_have_asked_again_may_be_called_back_a
     assert expected["is_awaited"]
 
 
+async def test_a_success_that_was_called_back_outlives_the_failure_of_a_last_attempt(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    queue = PostgresDueQueue(pool, 1)
+    [last] = await claimed_line(connection, queue, 1)
+    await connection.execute("UPDATE scheduler.due_queue SET called_back_at = now(), callback_succeeded = true")
+    now = datetime.now(UTC)
+    failed = Ended(last, "FAILED", "retries-exhausted", 2, now, now, 3, "HTTP", error="timed out")
+    assert await queue.record_ended([failed]) == 1
+    row = await connection.fetchrow("SELECT status, reason, error FROM scheduler.ledger")
+    assert tuple(row) == ("COMPLETED", None, None)
+
+
 async def test_a_lost_lease_decides_nothing(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
     lines = PostgresLines(pool)
     [lost] = await claimed_line(connection, PostgresDueQueue(pool, 1, timedelta(milliseconds=50)), 1)

@@ -1,6 +1,7 @@
 -- record_ended: move occurrences that ended from the queue to the ledger, fenced by their lease token.
 -- A row that was claimed again since, or withdrawn, does not match: its successor's word counts.
 -- ON CONFLICT DO NOTHING because an instant ends once, and one old row must not fail a whole batch.
+-- What a receiver called back as done while its last attempt was under way is done, however that attempt went.
 -- The ledger keeps the token of what did not complete: should the row return to the queue, it starts above all of them.
 -- The token comes back too: a dispatcher that claimed a row anew before it could write may bring two outcomes of it.
 WITH outcome AS (
@@ -14,8 +15,10 @@ WITH outcome AS (
   WHERE q.tenant_id = o.tenant_id AND q.schedule_id = o.schedule_id AND q.id = o.id
     AND q.lease_token = o.lease_token
   RETURNING q.lease_token, q.tenant_id, q.schedule_id, q.id, q.kind, q.revision, q.scheduled_for, q.due_at, q.first_fired_at,
-            o.status, o.reason, o.attempt_count, o.fired_at, o.ended_at, o.duration_ms, o.status_code, o.error,
-            o.response_excerpt
+            o.attempt_count, o.fired_at, o.ended_at, o.duration_ms, o.status_code, o.response_excerpt,
+            CASE WHEN o.status = 'FAILED' AND q.callback_succeeded THEN 'COMPLETED' ELSE o.status END AS status,
+            CASE WHEN o.status = 'FAILED' AND q.callback_succeeded THEN NULL ELSE o.reason END AS reason,
+            CASE WHEN o.status = 'FAILED' AND q.callback_succeeded THEN NULL ELSE o.error END AS error
 ), written AS (
   INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason,
                       attempt_count, fired_at, ended_at, duration_ms, lateness_ms, status_code, error,
