@@ -40,6 +40,7 @@ class RecordOutcomes:
         self._ended: list[Ended] = []
         self._postponed: list[Postponed] = []
         self._being_written_count = 0
+        self._ends_being_written: list[tuple[Sequence[DeliveredTogether], Sequence[Ended]]] = []
         self._is_available = asyncio.Event()
 
     @property
@@ -87,7 +88,7 @@ class RecordOutcomes:
             self._is_available.set()
 
     def without_waiting(self, held: Iterable[HeldOccurrence]) -> list[HeldOccurrence]:
-        """Return what has no attempt's outcome waiting here; such outcomes take over the newer lease and are written.
+        """Return what has no attempt's outcome here; such outcomes take over the newer lease and are written.
 
         Only a lease that is not the first can be of an occurrence that was in our hands before.
         """
@@ -97,7 +98,26 @@ class RecordOutcomes:
             return held
         known = {identity for delivery in self._delivered for identity in delivery.renew(again)}
         known |= _renewed(self._ended, again) | _renewed(self._postponed, again)
+        known |= self._written_again(again)
         return [item for item in held if item.claimed.id not in known]
+
+    def _written_again(self, leases: Mapping[UUID, Claimed]) -> set[UUID]:
+        """Take the ends that are just being written under older leases once more; return their occurrences.
+
+        An end takes its row from the queue, so a row that could be claimed anew shows that the older lease comes too
+        late and is fenced. Not so of a retry, which may be claimed anew because it was written, nor of what ended and
+        was replayed while the answer was on its way.
+        """
+        parts = [delivery.under(leases) for written, _ in self._ends_being_written for delivery in written]
+        delivered = [delivery for delivery in parts if delivery.claimed]
+        written = [end for _, written in self._ends_being_written for end in written if end.fired_at is not None]
+        ended = [replace(end, claimed=leases[end.claimed.id]) for end in written if end.claimed.is_again(leases)]
+        self._delivered += delivered
+        self._delivered_count += _count(delivered)
+        self._ended += ended
+        if delivered or ended:
+            self._is_available.set()
+        return {item.id for delivery in delivered for item in delivery.claimed} | {end.claimed.id for end in ended}
 
     async def available(self) -> None:
         """Wait until there is something to write."""
@@ -114,6 +134,8 @@ class RecordOutcomes:
         postponed, self._postponed = self._postponed[:ROWS_PER_WRITE], self._postponed[ROWS_PER_WRITE:]
         taken = _count(delivered) + len(ended) + len(postponed)
         self._being_written_count += taken
+        ends = delivered, ended
+        self._ends_being_written.append(ends)
         try:
             with self._tracer.step("record") as traced:
                 traced.handled(taken)
@@ -134,6 +156,7 @@ class RecordOutcomes:
             self._ended[:0] = ended
             self._postponed[:0] = postponed
             self._being_written_count -= taken
+            self._ends_being_written.remove(ends)
             if self._delivered or self._ended or self._postponed:
                 self._is_available.set()  # another step may have found nothing, and said so, while these were away
             else:

@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Claimed(Struct, gc=False):
@@ -36,6 +37,11 @@ class Claimed(Struct, gc=False):
     requested_at: datetime | None = None
     earlier_attempt_count: int = 0
 
+    def is_again(self, leases: "Mapping[UUID, Claimed]") -> bool:
+        """Return whether one of these is a newer lease of the same, and not of what a person asked for since."""
+        newer = leases.get(self.id)
+        return newer is not None and newer.requested_at == self.requested_at
+
     @property
     def retried_from(self) -> datetime:
         """The instant from which the age of its retries is counted."""
@@ -59,6 +65,15 @@ class DeliveredTogether(Struct, frozen=True, gc=False):
         if known:
             self.claimed[:] = [leases.get(item.id, item) for item in self.claimed]
         return known
+
+    def under(self, leases: Mapping[UUID, Claimed]) -> "DeliveredTogether":
+        """Return those of them, perhaps none, that have a newer lease, under it."""
+        places = [place for place, item in enumerate(self.claimed) if item.is_again(leases)]
+        return replace(
+            self,
+            claimed=[leases[self.claimed[place].id] for place in places],
+            target_kinds=[self.target_kinds[place] for place in places],
+        )
 
 
 class Ended(Struct, frozen=True, gc=False):

@@ -29,16 +29,22 @@ class Queue:
 
     def __init__(self) -> None:
         self.is_away = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.newest_lease = 1
         self.delivered: list[Claimed] = []
         self.ended: list[Ended] = []
         self.postponed: list[Postponed] = []
 
     async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
         await asyncio.sleep(0)
+        await self.may_answer.wait()
         if self.is_away:
             raise ConnectionError
-        self.delivered += [claimed for delivery in deliveries for claimed in delivery.claimed]
-        return sum(len(delivery.claimed) for delivery in deliveries)
+        claimed = [claimed for delivery in deliveries for claimed in delivery.claimed]
+        written = [item for item in claimed if item.lease_token >= self.newest_lease]
+        self.delivered += written
+        return len(written)
 
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         await asyncio.sleep(0)
@@ -171,6 +177,28 @@ async def test_an_outcome_that_could_not_be_written_is_written_under_the_newer_l
     assert [claimed.lease_token for claimed in queue.delivered] == [2]
     assert broker.sent == ["first"]
     assert deliver.open_count == 0
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["fenced", "cut off"])
+async def test_an_outcome_that_is_just_being_written_is_written_under_the_newer_lease_and_not_delivered_again(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue, is_away: bool
+) -> None:
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    await deliver.broker_step("NATS")
+    queue.may_answer.clear()
+    writing = asyncio.create_task(outcomes.step())
+    await asyncio.sleep(0)
+    queue.newest_lease = 2
+    deliver.hold([held(2, "second")])
+    queue.is_away = is_away
+    queue.may_answer.set()
+    await asyncio.gather(writing, return_exceptions=True)
+    queue.is_away = False
+    await outcomes.step()
+    assert [claimed.lease_token for claimed in queue.delivered] == [2]
+    assert broker.sent == ["first"]
+    assert (deliver.open_count, outcomes.open_count) == (0, 0)
 
 
 async def test_a_failed_attempt_that_could_not_be_written_is_not_repeated_at_once(
