@@ -5,6 +5,7 @@ The first dispatcher reaches PostgreSQL and NATS through the proxies, so that it
 
 import asyncio
 import secrets
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -105,7 +106,10 @@ class Stage:
             await process.kill()
 
     async def drain_dispatcher(self, place: int) -> None:
-        """Ask it to end; an exit code other than 0, or one that comes late, is a promise broken."""
+        """Ask it to end; an exit code other than 0, or one that comes late, is a promise broken.
+
+        One that has hardly begun to start knows no signals yet, and has nothing to drain.
+        """
         process, self._dispatchers[place] = self._dispatchers[place], None
         if process is None:
             return
@@ -114,6 +118,8 @@ class Stage:
         except AssertionError as error:
             self.broken_promises.append(f"dispatcher {place} did not end within 30 s of SIGTERM: {error}")
             await process.kill()
+            return
+        if code == -signal.SIGTERM and not process.output:
             return
         if code != 0:
             self.broken_promises.append(f"dispatcher {place} ended with {code} on SIGTERM; see {process.log.name}")
