@@ -29,7 +29,7 @@ demo: install ## The same with sample schedules, showing each delivery as it hap
 install: $(INSTALLED) ## Make .venv with everything in it, from requirements.lock; done again only when that changes.
 
 test: install ## Run the test suite on real servers. ARGS="-k claim" passes options to pytest.
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 $(ARGS)
 
 faults: install ## The outages of docs/failures.md that take too long for the plain suite. ARGS as for test.
 	@$(BIN)/pytest -m faults $(ARGS)
