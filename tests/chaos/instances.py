@@ -58,12 +58,15 @@ class Instances:
                 await self._requests.acknowledged(tenant, "PUT", f"/templates/{template['name']}", template)
 
     async def create(self, count: int = 1) -> None:
-        """Apply a template to free keys, one by one or together."""
+        """Apply a template to as many free keys as there are of them, one by one or together."""
         tenant, template = self._draw.choice(TENANTS), self._draw.choice((BEAT, BEAT, GREETING))
         if template == BEAT and tenant in self._changing:
             return
         free = [f"k{n}" for n in range(_KEYS) if (template, f"k{n}") not in self._taken[tenant]]
-        wanted = [self._wanted(tenant, template, key) for key in self._draw.sample(free, count)]
+        if not free:
+            return
+        chosen = self._draw.sample(free, min(count, len(free)))
+        wanted = [self._wanted(tenant, template, key) for key in chosen]
         with self._taking(tenant, template, wanted):
             sent_at = time.time()
             ids = await self._applied(tenant, template, wanted)

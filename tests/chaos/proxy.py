@@ -42,7 +42,7 @@ class Proxy:
     def reset(self) -> None:
         """End every connection with a TCP reset towards both sides."""
         for writer in self._writers:
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):  # an error of its own has ended it, and taken its socket
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORTS)
             writer.transport.abort()
 
