@@ -30,7 +30,9 @@ def _not_as_called(evidence: Evidence) -> Iterator[Defect]:
             yield evidence.defect("callback-lost", None, f"{callback.key} was called back, and has no row")
         if row is None:
             continue
-        if row.status == "CANCELLED" and may_be_withdrawn(evidence.story, row.kind, callback.sent_at, row.reason):
+        if row.status == "CANCELLED" and may_be_withdrawn(
+            evidence.story, row.kind, row.scheduled_for, callback.sent_at, row.reason
+        ):
             continue
         if row.status != "COMPLETED":
             detail = f"{callback.key} was called back as done, and is {row.status} ({row.reason})"
@@ -41,7 +43,8 @@ def _completed(evidence: Evidence, row: Recorded) -> Iterator[Defect]:
     said = [callback for callback in evidence.callbacks if callback.key == row.id]
     if not any(it.succeeded and it.sent_at <= row.ended_at + CLOCK_TOLERANCE for it in said):
         yield evidence.defect("uncalled", row.scheduled_for, f"{row.id} is COMPLETED, and nobody had said so by then")
-    reasons = _reasons_to_try_again(evidence, row.id)
+    arrived = sum(delivery.key == row.id for delivery in evidence.deliveries)
+    reasons = _reasons_to_try_again(evidence, row.id) + max(row.attempts - arrived, 0)
     if row.attempts - 1 > reasons:
         detail = f"{row.id} took {row.attempts} attempts, for {reasons} of which there was a reason"
         yield evidence.defect("impatient", row.scheduled_for, detail)

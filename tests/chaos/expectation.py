@@ -68,15 +68,15 @@ def is_allowed(story: Story, instant: float) -> bool:
     return False
 
 
-def may_be_withdrawn(story: Story, kind: str, since: float, reason: str | None) -> bool:
-    """Say whether a change of the kind that the reason names explains why what was due `since` was not delivered.
+def may_be_withdrawn(story: Story, kind: str, instant: float, since: float, reason: str | None) -> bool:
+    """Say whether a change of the kind that the reason names explains why what was wanted `since` was not delivered.
 
     What somebody asked for is no part of a plan: a new rule does not end it, and a run by hand no pause either. What
     was planned ahead and held when the change was made is ended by the next claim, which may come after its instant.
     """
     action = WITHDRAWN_BY.get(reason or "")
     ends_all = action == Action.DELETED or kind == "SCHEDULED" or (kind == "BACKFILL" and action == Action.PAUSED)
-    was_left = kind == "SCHEDULED" and not _is_in_force(story, since)
+    was_left = kind == "SCHEDULED" and not (_is_in_force(story, since) and is_allowed(story, instant))
     return ends_all and any(
         change.action == action and (change.answered_at >= since or was_left) for change in story.changes
     )

@@ -53,7 +53,7 @@ def _ended_without_delivery(evidence: Evidence) -> Iterator[Defect]:
             case "FAILED" if not _may_be_given_up(evidence, row):
                 yield evidence.defect("failed", row.scheduled_for, f"{row.id}: {row.reason}")
             case "CANCELLED" if not may_be_withdrawn(
-                evidence.story, row.kind, _wanted_since(evidence, row), row.reason
+                evidence.story, row.kind, row.scheduled_for, _wanted_since(evidence, row), row.reason
             ):
                 detail = f"CANCELLED ({row.reason}), no change says so"
                 yield evidence.defect("unexplained", row.scheduled_for, detail)

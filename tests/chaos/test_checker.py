@@ -167,6 +167,14 @@ def test_what_an_edit_a_pause_or_a_delete_withdrew_is_explained() -> None:
     assert kinds(history) == set()
 
 
+def test_what_an_edit_withdrew_ahead_of_its_instant_may_leave_a_row_but_nothing_that_the_new_rule_names() -> None:
+    """Whoever held it was silent until after the instant."""
+    history = clean()
+    assert kinds(with_row(history, row(EDITED, BEGAN + 52, "CANCELLED", "schedule-changed"))) == set()
+    named = without_delivery(history, EDITED, BEGAN + 56)
+    assert kinds(with_row(named, row(EDITED, BEGAN + 56, "CANCELLED", "schedule-changed"))) == {"unexplained"}
+
+
 def test_what_an_edit_withdrew_is_no_link_of_a_chain() -> None:
     history = clean()
     edited = replace(CHAIN, changes=[*CHAIN.changes, Change(Action.REPLANNED, BEGAN + 11, BEGAN + 13, Chain(10))])

@@ -88,6 +88,10 @@ def test_a_word_that_was_not_taken_binds_nobody() -> None:
     assert kinds(replace(history, callbacks=[*history.callbacks, late])) == set()
 
 
+def test_an_attempt_that_did_not_come_through_is_a_reason_for_the_next() -> None:
+    assert kinds(with_row(told(), ended(DONE, 0.41, 2))) == set()
+
+
 def test_a_deletion_ends_what_was_called_back_a_moment_before() -> None:
     history = with_row(told(), row(STORY, DONE_TOO, "CANCELLED", "schedule-deleted"))
     assert kinds(history) == {"callback-lost", "unexplained"}
