@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler_domain.application.ports.answers import Answer
+from scheduler_domain.entrypoints.http_api.preconditions import etag
 
 
 class HttpAnswer:
@@ -26,6 +27,14 @@ class HttpAnswer:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 (ASGI)
         await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
         await send({"type": "http.response.body", "body": self._body})
+
+
+def versioned(body: bytes, version: int, path: str, status: int = 200) -> Answer:
+    """Return one thing as it stands, with its ETag and, where it was just made (201), the path it is found at."""
+    headers = {"ETag": etag(version)}
+    if status == 201:
+        headers["Location"] = path
+    return Answer(status, headers, body.decode())
 
 
 def sent(answer: Answer) -> HttpAnswer:

@@ -9,33 +9,18 @@ _INSTANT: Final = {"type": "string", "format": "date-time"}
 
 SCHEDULE_ID: Final = Parameter("schedule_id", "path", "The schedule's id.", _UUID, is_required=True)
 OCCURRENCE_ID: Final = Parameter("occurrence_id", "path", "The occurrence's id.", _UUID, is_required=True)
-KEY: Final = Parameter(
-    "key",
-    "path",
-    "The key its tenant gave the schedule.",
-    {"type": "string", "maxLength": 200, "examples": ["daily-report"]},
-    is_required=True,
-)
-TENANT_ID: Final = Parameter(
-    "tenant_id",
-    "path",
-    "The tenant's id, as its tokens name it.",
-    {"type": "string", "maxLength": 63, "examples": ["acme"]},
-    is_required=True,
-)
-TEMPLATE_NAME: Final = Parameter(
-    "name",
-    "path",
-    "The template's name, built in or the tenant's own.",
-    {"type": "string", "maxLength": 63, "examples": ["birthday"]},
-    is_required=True,
-)
-INSTANCE_KEY: Final = Parameter(
-    "key",
-    "path",
-    "The key that the caller knows the person, contract or reminder by.",
-    {"type": "string", "maxLength": 200, "examples": ["customer-4711"]},
-    is_required=True,
+
+
+def _in_path(name: str, description: str, longest: int, example: str) -> Parameter:
+    schema = {"type": "string", "maxLength": longest, "examples": [example]}
+    return Parameter(name, "path", description, schema, is_required=True)
+
+
+KEY: Final = _in_path("key", "The key its tenant gave the schedule.", 200, "daily-report")
+TENANT_ID: Final = _in_path("tenant_id", "The tenant's id, as its tokens name it.", 63, "acme")
+TEMPLATE_NAME: Final = _in_path("name", "The template's name, built in or the tenant's own.", 63, "birthday")
+INSTANCE_KEY: Final = _in_path(
+    "key", "The key that the caller knows the person, contract or reminder by.", 200, "customer-4711"
 )
 IF_MATCH: Final = Parameter(
     "If-Match", "header", 'Change it only if it still has one of these versions, as `ETag` answered them: `"3"`.'

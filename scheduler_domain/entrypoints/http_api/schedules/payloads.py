@@ -15,7 +15,7 @@ from scheduler_domain.domain.audit import Audit
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.schedule import Dst, Exclude, Retry, Schedule, ScheduleDefinition, ScheduleState, Trigger
 from scheduler_domain.domain.triggers import Instant
-from scheduler_domain.entrypoints.http_api.preconditions import etag
+from scheduler_domain.entrypoints.http_api.answers import versioned
 
 _encode = msgspec.json.Encoder().encode
 
@@ -170,13 +170,12 @@ def schedules_json(page: SchedulesPage, number: int, size: int) -> bytes:
     return frame % (items, number, size, page.total, _encode(page.next_cursor))
 
 
-def schedule_answer(schedule: Schedule) -> Answer:
-    return Answer(200, {"ETag": etag(schedule.version)}, schedule_json(schedule).decode())
+def schedule_answer(schedule: Schedule, status: int = 200) -> Answer:
+    return versioned(schedule_json(schedule), schedule.version, f"/schedules/{schedule.id}", status)
 
 
 def created_answer(schedule: Schedule) -> Answer:
-    headers = {"ETag": etag(schedule.version), "Location": f"/schedules/{schedule.id}"}
-    return Answer(201, headers, schedule_json(schedule).decode())
+    return schedule_answer(schedule, 201)
 
 
 def backfilled_answer(backfilled: Backfilled) -> Answer:

@@ -15,7 +15,7 @@ from scheduler_domain.application.preview_trigger import LARGEST_COUNT
 from scheduler_domain.domain.errors import Problem
 from scheduler_domain.domain.schedule import ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.template import Replanning, StoredTemplate, Template, TemplateInstance
-from scheduler_domain.entrypoints.http_api.preconditions import etag
+from scheduler_domain.entrypoints.http_api.answers import versioned
 from scheduler_domain.entrypoints.http_api.schedules.payloads import (
     PreviewInstant,
     PreviewNote,
@@ -154,10 +154,7 @@ def template_view(stored: StoredTemplate) -> StoredTemplateView:
 
 
 def template_answer(stored: StoredTemplate, status: int = 200) -> Answer:
-    headers = {"ETag": etag(stored.version)}
-    if status == 201:
-        headers["Location"] = f"/templates/{stored.template.name}"
-    return Answer(status, headers, _encode(template_view(stored)).decode())
+    return versioned(_encode(template_view(stored)), stored.version, f"/templates/{stored.template.name}", status)
 
 
 def templates_json(templates: list[StoredTemplate], page: int, size: int) -> bytes:
@@ -183,10 +180,8 @@ def instance_view(instance: TemplateInstance) -> TemplateInstanceView:
 
 
 def instance_answer(instance: TemplateInstance, status: int = 200) -> Answer:
-    headers = {"ETag": etag(instance.schedule_version)}
-    if status == 201:
-        headers["Location"] = f"/templates/{instance.origin.template}/instances/{instance.origin.key}"
-    return Answer(status, headers, _encode(instance_view(instance)).decode())
+    path = f"/templates/{instance.origin.template}/instances/{instance.origin.key}"
+    return versioned(_encode(instance_view(instance)), instance.schedule_version, path, status)
 
 
 def instances_json(found: InstancesPage, page: int, size: int) -> bytes:

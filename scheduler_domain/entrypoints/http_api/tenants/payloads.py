@@ -8,7 +8,7 @@ from msgspec import Struct
 from scheduler_domain.application.ports.answers import Answer
 from scheduler_domain.application.ports.tenants import TenantsPage
 from scheduler_domain.domain.tenant import Tenant
-from scheduler_domain.entrypoints.http_api.preconditions import etag
+from scheduler_domain.entrypoints.http_api.answers import versioned
 from scheduler_domain.entrypoints.http_api.schedules.payloads import in_utc, whole_or_not
 
 _encode = msgspec.json.Encoder().encode
@@ -43,10 +43,7 @@ def tenant_view(tenant: Tenant) -> TenantView:
 
 
 def tenant_answer(tenant: Tenant, status: int = 200) -> Answer:
-    headers = {"ETag": etag(tenant.version)}
-    if status == 201:
-        headers["Location"] = f"/tenants/{tenant.id}"
-    return Answer(status, headers, _encode(tenant_view(tenant)).decode())
+    return versioned(_encode(tenant_view(tenant)), tenant.version, f"/tenants/{tenant.id}", status)
 
 
 def tenants_json(found: TenantsPage, page: int, size: int) -> bytes:
