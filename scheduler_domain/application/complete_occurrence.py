@@ -50,14 +50,14 @@ class CompleteOccurrence:
         occurrence = await self._occurrences.by_id(right.tenant_id, right.occurrence_id)
         if occurrence is None:
             raise NotFound("there is no such occurrence any more")
-        _refuse(reply or reply_by_history(occurrence, succeeded))
+        _refuse(reply or reply_by_history(occurrence, succeeded, right.attempt))
         return occurrence
 
     async def _taken(self, right: CallbackRight, succeeded: bool, message: str | None) -> Reply | None:
         async with self._callbacks.held(right) as held:
             if held is None:
                 return None
-            reply = reply_while_unfinished(held.expectation, succeeded)
+            reply = reply_while_unfinished(held.expectation, succeeded, right.attempt)
             if reply is Reply.NOTED:
                 await held.note(succeeded, message)
         if reply is Reply.NOTED:

@@ -151,7 +151,9 @@ async def test_a_failure_called_back_is_tried_again_under_the_same_key_until_the
     assert again.status_code == 200
     keys = {request.headers["Idempotency-Key"] for request in receiver.requests}
     tokens = {request.headers["X-Scheduler-Callback-Token"] for request in receiver.requests}
-    assert (keys, len(tokens), len(receiver.requests)) == ({str(occurrence)}, 1, 2)
+    assert (keys, len(tokens), len(receiver.requests)) == ({str(occurrence)}, 2, 2)
+    repeated = await call_back(stranger, receiver.requests[0], success=False)
+    assert repeated.status_code == 200
 
 
 @pytest.mark.usefixtures("running")

@@ -51,10 +51,7 @@ def _completed(evidence: Evidence, row: Recorded) -> Iterator[Defect]:
 
 
 def _reasons_to_try_again(evidence: Evidence, key: str) -> int:
-    """Count what may have failed an attempt: a refusal, a word of failure that was taken, a deadline without a word.
-
-    A word of failure that comes when its attempt was given up counts for the next one as well (docs/decisions/0012).
-    """
+    """Count what may have failed an attempt: a refusal, a word of failure that was taken, a deadline without a word."""
     said = [callback for callback in evidence.callbacks if callback.key == key and callback.was_taken]
     count = sum(not callback.succeeded for callback in said)
     for delivery in (it for it in evidence.deliveries if it.key == key):
@@ -62,13 +59,6 @@ def _reasons_to_try_again(evidence: Evidence, key: str) -> int:
         in_time = any(delivery.arrived_at <= it.sent_at and it.answered_at <= deadline for it in said)
         count += not (delivery.accepted and in_time)
     return count
-
-
-def failures_said_late(evidence: Evidence, key: str) -> int:
-    """Count the words of failure that came when their attempt was given up: the next one may end with it, unsent."""
-    given_up = min((it.arrived_at + TIMEOUT_SECONDS for it in evidence.deliveries if it.key == key), default=0.0)
-    said = [it for it in evidence.callbacks if it.key == key and it.was_taken and not it.succeeded]
-    return sum(it.answered_at > given_up for it in said)
 
 
 def repeated(evidence: Evidence) -> int:

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tests.chaos.completion_checks import failures_said_late
 from tests.chaos.evidence import Defect, Evidence
 from tests.chaos.expectation import expected, is_allowed, may_be_withdrawn, phases, silences
 from tests.chaos.history import Action, Chain, Delivery, Recorded
@@ -73,8 +72,7 @@ def _may_be_given_up(evidence: Evidence, row: Recorded) -> bool:
     """Say whether it was tried as often as it may be, since it was replayed for the last time."""
     since = evidence.replayed_at(row.id)
     attempts = [it for it in evidence.deliveries if it.key == row.id and it.fired_at >= since - CLOCK_TOLERANCE]
-    count = len(attempts) + failures_said_late(evidence, row.id)
-    return row.reason == "retries-exhausted" and count >= evidence.story.most_attempts
+    return row.reason == "retries-exhausted" and len(attempts) >= evidence.story.most_attempts
 
 
 def _wanted_since(evidence: Evidence, row: Recorded) -> float:

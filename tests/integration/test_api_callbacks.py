@@ -25,7 +25,7 @@ async def right(connection: asyncpg.Connection) -> CallbackRight:
     """The right to complete an occurrence that has been sent to nobody yet."""
     (schedule,) = await store_schedules(connection, "acme", of=OF)
     (occurrence,) = await store_due(connection, "acme", [schedule], datetime.now(UTC))
-    return CallbackRight("acme", schedule, occurrence)
+    return CallbackRight("acme", schedule, occurrence, attempt=1)
 
 
 @pytest.fixture
@@ -56,7 +56,13 @@ async def test_a_wrong_token_is_refused_alike_whether_or_not_the_occurrence_exis
     missing = UUID(int=7)
     answers = [
         await stranger.post(callback_path(right.occurrence_id), json={"success": True}, headers=headers)
-        for headers in (bearer(forged), bearer("x"), bearer(f"other.{right.schedule_id.hex}.{mac}"), {})
+        for headers in (
+            bearer(forged),
+            bearer("x"),
+            bearer(f"other.{right.schedule_id.hex}.1.{mac}"),
+            bearer(token.replace(".1.", ".2.")),
+            {},
+        )
     ]
     answers += [
         await stranger.post(callback_path(missing), json={"success": True}, headers=bearer(token)),
@@ -128,6 +134,25 @@ async def test_what_is_awaited_is_noted_and_made_due_at_once_for_any_dispatcher(
     assert (await stranger.post(path, json={"success": False}, headers=bearer(token))).status_code == 200
     opposite = await stranger.post(path, json={"success": True}, headers=bearer(token))
     assert (opposite.status_code, opposite.json()["code"]) == (409, "conflict")
+
+
+async def test_a_failure_told_again_does_not_fail_the_next_attempt_and_success_counts_by_any_token(
+    connection: asyncpg.Connection, stranger: httpx.AsyncClient, right: CallbackRight, token: str
+) -> None:
+    await awaiting(connection, right)
+    await connection.execute("UPDATE scheduler.due_queue SET attempt_count = 1")
+    path = callback_path(right.occurrence_id)
+    answer = await stranger.post(path, json={"success": False}, headers=bearer(token))
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-awaited")
+    failed = (
+        "INSERT INTO scheduler.attempt (tenant_id, occurrence_id, number, started_at, duration_ms, outcome,"
+        " status_code) VALUES ('acme', $1, 1, now(), 5, 'FAILED', 202)"
+    )
+    await connection.execute(failed, right.occurrence_id)
+    assert (await stranger.post(path, json={"success": False}, headers=bearer(token))).status_code == 200
+    assert await connection.fetchval("SELECT callback_succeeded FROM scheduler.due_queue") is None
+    assert (await stranger.post(path, json={"success": True}, headers=bearer(token))).status_code == 200
+    assert await connection.fetchval("SELECT callback_succeeded FROM scheduler.due_queue") is True
 
 
 async def test_a_callback_whose_time_has_passed_is_too_late_although_nobody_recorded_that(

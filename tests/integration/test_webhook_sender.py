@@ -442,5 +442,5 @@ async def test_who_may_call_back_is_told_where_and_given_the_right_to(receiver: 
     occurrence = expecting.occurrence_id
     assert told.headers["X-Scheduler-Callback-Url"] == callback_path(occurrence)
     right = right_of(key, told.headers["X-Scheduler-Callback-Token"], occurrence)
-    assert right == CallbackRight("acme", SCHEDULE, occurrence)
+    assert right == CallbackRight("acme", SCHEDULE, occurrence, attempt=expecting.attempt)
     assert not [name for name in untold.headers if name.lower().startswith("x-scheduler-")]

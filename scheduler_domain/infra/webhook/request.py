@@ -88,7 +88,7 @@ class RequestWriter:
         headers["ce-time"] = _instant(delivery.scheduled_for)
         headers["traceparent"] = delivery.traceparent
         if delivery.expects_callback and self._callback_key is not None:
-            right = CallbackRight(delivery.tenant_id, delivery.schedule_id, delivery.occurrence_id)
+            right = CallbackRight(delivery.tenant_id, delivery.schedule_id, delivery.occurrence_id, delivery.attempt)
             headers["X-Scheduler-Callback-Token"] = callback_token(self._callback_key, right)
             headers["X-Scheduler-Callback-Url"] = callback_path(delivery.occurrence_id)
         if self._sign is not None:

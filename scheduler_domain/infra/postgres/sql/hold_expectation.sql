@@ -5,7 +5,8 @@ SELECT CASE WHEN q.awaiting_since IS NULL
             THEN q.lease_until > clock_timestamp() AND greatest(q.due_at, q.start_tag) <= clock_timestamp()
             ELSE q.start_tag > clock_timestamp() END AS is_awaited,
        q.awaiting_since IS NOT NULL AS is_accepted,
-       q.callback_succeeded AS said
+       q.callback_succeeded AS said,
+       q.attempt_count + 1 AS attempt
 FROM due_queue AS q
 WHERE q.tenant_id = $1::text AND q.schedule_id = $2::uuid AND q.id = $3::uuid
 FOR UPDATE
