@@ -33,6 +33,7 @@ BENCHMARKS = {
     "lateness_neighbour": "planned_herd:neighbour",
     "memory": "planned_herd:memory",
     "recovery": "recovery:run",
+    "takeover": "takeover:run",
     "scale_schedules": "planning:scale",
     "birthday_peak": "birthday_peak:run",
 }

@@ -39,11 +39,11 @@ async def _steady(own: Stage, name: str, per_second: int, length: timedelta) -> 
     with dispatchers(own) as running:
         begins = datetime.now(UTC) + timedelta(seconds=5)
         window = (begins + _WARM_UP, begins + _WARM_UP + length)
-        await _store_steady(connection, per_second, begins)
-        await _sleep_until(window[0])
+        await store_steady(connection, per_second, begins)
+        await sleep_until(window[0])
         spent = own.processor_time(*running)
         async with connected(own.nats_url) as client, arrivals.of_new(client):
-            await _sleep_until(window[1])
+            await sleep_until(window[1])
         processor = spent.microseconds_per_item(round(per_second * length.total_seconds()))
         await asyncio.sleep(1)  # the last outcomes are written in batches
     rows = await connection.fetch(
@@ -66,7 +66,7 @@ async def _steady(own: Stage, name: str, per_second: int, length: timedelta) -> 
     )
 
 
-async def _store_steady(connection: asyncpg.Connection, per_second: int, begins: datetime) -> None:
+async def store_steady(connection: asyncpg.Connection, per_second: int, begins: datetime) -> None:
     """Store schedules of one period, so offset that one is due each 1/per_second."""
     count = per_second * PERIOD_SEC
     first = [begins + timedelta(seconds=PERIOD_SEC) * number / count for number in range(count)]
@@ -74,5 +74,5 @@ async def _store_steady(connection: asyncpg.Connection, per_second: int, begins:
     await store(connection, names(count, _TENANTS), [definition(trigger, start_at=at) for at in first], first)
 
 
-async def _sleep_until(at: datetime) -> None:
+async def sleep_until(at: datetime) -> None:
     await asyncio.sleep(max((at - datetime.now(UTC)).total_seconds(), 0))

@@ -2,8 +2,8 @@
 
 materialise: schedules a second through the planner's own use case and statements, in one process beside PostgreSQL,
 each with one instant inside the lookahead and about a thousand different rules among them.
-scale_schedules: the plans of the two statements that look for work, cursors and claims, with few and many schedules
-stored: milliseconds and buffers of one call for 1,000 rows.
+scale_schedules: the plans of the three statements that do the work, with few and many schedules stored: looking for
+cursors, moving them on and claiming, milliseconds and buffers of one call for 1,000 rows.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.fairness import StartTags
-from scheduler_domain.domain.planning import PlanningRule, first_cursor
+from scheduler_domain.domain.planning import PlanningRule, first_cursor, plan
 from scheduler_domain.domain.schedule import CronTrigger
-from scheduler_domain.infra.postgres.cursors import PostgresCursors
+from scheduler_domain.infra.postgres.cursors import PostgresCursors, plan_columns
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.statements import statement
@@ -42,6 +42,7 @@ DUE = 20_000
 _LOOKAHEAD = timedelta(seconds=60)
 _ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Tokyo", "Australia/Lord_Howe", "UTC")
 _ROUNDS = 5
+_ROWS_PER_CALL = 1_000
 
 
 class Leading:
@@ -129,14 +130,18 @@ async def _scale(own: Stage, size: int) -> Result:
     await connection.execute(_FILL_CURSOR, rule, CREATED_AT, now)
     named = names(DUE, TENANTS)
     await store(connection, named, [stored] * DUE, [now] * DUE)
-    await make_due(connection, named, now)
     await connection.execute("VACUUM ANALYZE")
     pool = await open_dispatch_pool(own.postgres_url, 1)
-    plan = await _explained(pool, "cursors_due", now, now + _LOOKAHEAD, 1_000)
+    look = await _explained(pool, "cursors_due", now, now + _LOOKAHEAD, _ROWS_PER_CALL)
+    planning_pool = await open_dispatch_pool(own.postgres_url, 1, hash_joins=True)
+    move = await _explained(planning_pool, "materialise_occurrences", *await _moves(planning_pool, now))
+    await planning_pool.close()
+    await make_due(connection, named, now)
+    await connection.execute("VACUUM ANALYZE due_queue")
     claim = await _explained(
         pool,
         "claim_occurrences",
-        1_000,
+        _ROWS_PER_CALL,
         timedelta(seconds=1),
         timedelta(seconds=15),
         1,
@@ -145,7 +150,16 @@ async def _scale(own: Stage, size: int) -> Result:
     await pool.close()
     settings = await own.settings(connection)
     await connection.close()
-    return result("scale_schedules", size, {**settings, "due": DUE, "rows_per_call": 1_000}, **plan, **claim)
+    settings = {**settings, "due": DUE, "rows_per_call": _ROWS_PER_CALL}
+    return result("scale_schedules", size, settings, **look, **move, **claim)
+
+
+async def _moves(pool: asyncpg.Pool, now: datetime) -> tuple[object, ...]:
+    """Return what moves the first cursors on, as the planner would write it."""
+    cursors = await PostgresCursors(pool).due_between(now, now + _LOOKAHEAD, _ROWS_PER_CALL)
+    tags = StartTags()
+    plans = [plan(cursor, now, now + _LOOKAHEAD, tags) for cursor in cursors]
+    return plan_columns(sorted(plans, key=lambda each: (each.before.tenant_id, each.before.schedule_id)))
 
 
 async def _explained(pool: asyncpg.Pool, name: str, *arguments: object) -> dict[str, float]:

@@ -61,7 +61,7 @@ async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Seque
     """
     plans = await _without_repeats(connection, plans)
     ordered = sorted(plans, key=lambda plan: (plan.before.tenant_id, plan.before.schedule_id))
-    inserted: int = await connection.fetchval(statement("materialise_occurrences"), *_columns(ordered))
+    inserted: int = await connection.fetchval(statement("materialise_occurrences"), *plan_columns(ordered))
     exhausted = [plan.before for plan in _exhausted(ordered)]
     if exhausted:
         await connection.execute(
@@ -92,7 +92,8 @@ def _exhausted(plans: Sequence[Plan]) -> list[Plan]:
     return [plan for plan in plans if plan.finished and not plan.due]
 
 
-def _columns(plans: Sequence[Plan]) -> tuple[object, ...]:
+def plan_columns(plans: Sequence[Plan]) -> tuple[object, ...]:
+    """Return what `materialise_occurrences` is given; `plans` come in the order of their schedules' keys."""
     before, after = [plan.before for plan in plans], [plan.after for plan in plans]
     due = [(place, item) for place, plan in enumerate(plans, start=1) for item in plan.due]
     skipped = [(place, item) for place, plan in enumerate(plans, start=1) for item in plan.skipped]
