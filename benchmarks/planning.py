@@ -9,6 +9,7 @@ cursors, moving them on and claiming, milliseconds and buffers of one call for 1
 import asyncio
 import itertools
 import json
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -149,7 +150,7 @@ async def _scale(own: Stage, size: int) -> Result:
         timedelta(seconds=1),
         timedelta(seconds=15),
         1,
-        datetime.min.replace(tzinfo=UTC),
+        -math.inf,
     )
     await pool.close()
     settings = await own.settings(connection)

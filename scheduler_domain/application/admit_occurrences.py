@@ -17,7 +17,7 @@ Schedules that allow overlap never come here.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
@@ -104,7 +104,7 @@ class AdmitOccurrences:
                 assert standing is not None
                 self._deliver.end(item, no_callback(_gate(item).timeout_sec), standing.began_at or now, now)
             case _Course.START:
-                item.turn_came_at = max(item.claimed.due_at, item.claimed.start_tag).timestamp()
+                item.turn_came_at = max(item.claimed.due_at, item.claimed.start_tag)
                 self._deliver.start(item)
             case _Course.SKIP:
                 self._end_unattempted(item, Status.SKIPPED, "overlap", now)
@@ -164,5 +164,5 @@ def _decision(asked: _Asked, now: datetime) -> Decided:
     """Return what the queue is told; what waits asks again unasked, in proportion to how long it has waited."""
     if asked.course is _Course.START:
         return Decided(asked.item.claimed, None)
-    waited = now - asked.item.claimed.due_at
+    waited = now - datetime.fromtimestamp(asked.item.claimed.due_at, UTC)
     return Decided(asked.item.claimed, min(max(waited / 4, _SHORTEST_WAIT), _LONGEST_WAIT))

@@ -69,7 +69,7 @@ class HeldOccurrence(Struct, gc=False):
     @property
     def late_from(self) -> float:
         """The instant, in epoch seconds, after which a first attempt is late: waiting for its turn was asked for."""
-        return self.claimed.due_at.timestamp() if self.turn_came_at is None else self.turn_came_at
+        return self.claimed.due_at if self.turn_came_at is None else self.turn_came_at
 
     @property
     def is_simple(self) -> bool:

@@ -262,7 +262,7 @@ async def test_what_becomes_due_before_it_can_be_forgotten_is_judged_again(
     await api.paused(schedule)
     await dispatcher.let_go([held])
     assert await walked(dispatcher.claim) == ([], [])
-    await until(held.claimed.due_at)
+    await until(datetime.fromtimestamp(held.claimed.due_at, UTC))
     await api.resumed(schedule)
     await dispatcher.claim.let_go()
     await store.execute("UPDATE due_queue SET lease_until = now()")
@@ -308,7 +308,7 @@ async def test_a_chain_whose_occurrence_is_under_way_is_moved_on_by_its_end_alon
 ) -> None:
     schedule = await api.created(FixedDelayTrigger(1))
     [held] = await dispatcher.held()
-    await until(held.claimed.due_at)
+    await until(datetime.fromtimestamp(held.claimed.due_at, UTC))
     await api.paused(schedule)
     await store.execute("UPDATE schedule SET resume_at = now()")
     await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry())).step()

@@ -41,7 +41,7 @@ async def test_a_claim_leases_what_is_due_in_start_tag_order_and_goes_on_from_a_
     instants = await due_now(store, 5)
     first = await store.queue(1).claim(2, AHEAD, None)
     rest = await store.queue(1).claim(9, AHEAD, first[-1].start_tag)
-    assert [item.due_at for item in (*first, *rest)] == sorted(instants)
+    assert [item.due_at for item in (*first, *rest)] == [at.timestamp() for at in sorted(instants)]
     assert all(row.is_leased for row in (await store.queued()).values())
 
 
@@ -155,7 +155,7 @@ async def test_a_failed_attempt_frees_the_row_until_the_next(store: Store, count
     retry_at = datetime.now(UTC)
     assert await store.queue(1).record_postponed([postponed(claimed, retry_at, counts=counts)]) == 1
     [again] = await store.queue(2).claim(1, AHEAD, None)
-    assert (again.start_tag, again.attempt_count, again.was_tried) == (retry_at, int(counts), True)
+    assert (again.start_tag, again.attempt_count, again.was_tried) == (retry_at.timestamp(), int(counts), True)
     assert await store.failed_attempts() == ({(claimed.id, 1)} if counts else set())
 
 

@@ -71,7 +71,13 @@ async def test_a_claim_walks_the_start_tags_and_looks_schedules_up_by_key(
     pool: asyncpg.Pool, leases: tuple[list[Any], ...]
 ) -> None:
     nodes = await plan_of(
-        pool, "claim_occurrences", 100, timedelta(seconds=1), timedelta(seconds=15), 1, NOW - timedelta(days=1)
+        pool,
+        "claim_occurrences",
+        100,
+        timedelta(seconds=1),
+        timedelta(seconds=15),
+        1,
+        (NOW - timedelta(days=1)).timestamp(),
     )
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == {"due_queue_start_tag", "schedule_pkey"}

@@ -1,7 +1,7 @@
 """The due queue: occurrences that are not finished, leased to one dispatcher at a time (domain/lease.py)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -16,6 +16,9 @@ class Claimed(Struct, gc=False):
     asked for it (a backfill, a replay), and `earlier_attempt_count` how often it had been tried by then: its retry
     policy begins there. A value but for the definition, which whoever has read it takes out: a hundred thousand may
     wait for one instant.
+
+    `due_at` and `start_tag` are in epoch seconds, as the timer wants them: exact to the microsecond, and read in
+    0.03 µs where a datetime takes 0.5.
     """
 
     tenant_id: str
@@ -24,8 +27,8 @@ class Claimed(Struct, gc=False):
     kind: str
     revision: int
     scheduled_for: datetime
-    due_at: datetime
-    start_tag: datetime
+    due_at: float
+    start_tag: float
     lease_token: int
     attempt_count: int
     was_tried: bool
@@ -45,7 +48,7 @@ class Claimed(Struct, gc=False):
     @property
     def retried_from(self) -> datetime:
         """The instant from which the age of its retries is counted."""
-        return self.due_at if self.requested_at is None else self.requested_at
+        return datetime.fromtimestamp(self.due_at, UTC) if self.requested_at is None else self.requested_at
 
 
 class DeliveredTogether(Struct, frozen=True, gc=False):
@@ -116,7 +119,7 @@ class Postponed(Struct, frozen=True, gc=False):
 
 
 class DueQueue(Protocol):
-    async def claim(self, limit: int, ahead: timedelta, from_tag: datetime | None) -> Sequence[Claimed]:
+    async def claim(self, limit: int, ahead: timedelta, from_tag: float | None) -> Sequence[Claimed]:
         """Lease what is due within `ahead`, in start-tag order from `from_tag`; None looks at everything.
 
         Leases that ran out are found by looking at everything.

@@ -1,5 +1,6 @@
 """The due queue in PostgreSQL. The lease protocol is described in domain/lease.py; the statements in sql/."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -14,7 +15,6 @@ from scheduler_domain.infra.postgres.lines import wake_lines
 from scheduler_domain.infra.postgres.lock_order import hold_schedules
 from scheduler_domain.infra.postgres.statements import statement
 
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
 _Lease = tuple[UUID, int]
 
 
@@ -26,14 +26,14 @@ class PostgresDueQueue:
         self._dispatcher_id = dispatcher_id
         self._lease_length = lease_length
 
-    async def claim(self, limit: int, ahead: timedelta, from_tag: datetime | None) -> Sequence[Claimed]:
+    async def claim(self, limit: int, ahead: timedelta, from_tag: float | None) -> Sequence[Claimed]:
         rows = await self._pool.fetch(
             statement("claim_occurrences"),
             limit,
             ahead,
             self._lease_length,
             self._dispatcher_id,
-            from_tag or _EARLIEST,
+            -math.inf if from_tag is None else from_tag,
         )
         return [Claimed(*row) for row in rows]
 
@@ -211,7 +211,7 @@ def _withdrawn_columns(ended: Sequence[Ended]) -> tuple[Sequence[object], ...]:
         [item.kind for item in claimed],
         [item.revision for item in claimed],
         [item.scheduled_for for item in claimed],
-        [item.due_at for item in claimed],
+        [datetime.fromtimestamp(item.due_at, UTC) for item in claimed],
         [item.attempt_count for item in ended],
         [item.fired_at for item in ended],
         [item.ended_at for item in ended],

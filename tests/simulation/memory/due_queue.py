@@ -1,7 +1,8 @@
 """The due queue in memory (application/ports/due_queue.py)."""
 
+import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,8 +15,6 @@ from tests.simulation.link import DIRECT, Link
 from tests.simulation.memory.schedule_states import complete, disable
 from tests.simulation.memory.tables import LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
 
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
-
 
 class MemoryDueQueue:
     def __init__(
@@ -26,8 +25,10 @@ class MemoryDueQueue:
         self._lease_length = lease_length
         self._link = link
 
-    async def claim(self, limit: int, ahead: timedelta, from_tag: datetime | None) -> Sequence[Claimed]:
-        return await self._link.call("claim", lambda: self._claim(limit, ahead, from_tag or _EARLIEST))
+    async def claim(self, limit: int, ahead: timedelta, from_tag: float | None) -> Sequence[Claimed]:
+        return await self._link.call(
+            "claim", lambda: self._claim(limit, ahead, -math.inf if from_tag is None else from_tag)
+        )
 
     async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
         async def effect() -> Mapping[UUID, tuple[int, int]]:
@@ -96,7 +97,7 @@ class MemoryDueQueue:
 
         return await self._link.call("record_postponed", effect)
 
-    async def _claim(self, limit: int, ahead: timedelta, from_tag: datetime) -> Sequence[Claimed]:
+    async def _claim(self, limit: int, ahead: timedelta, from_tag: float) -> Sequence[Claimed]:
         """Claim by a snapshot of the schedules, and of which rows there are; each row as it is when it is locked."""
         now = self._tables.now()
         schedules = dict(self._tables.schedules)
@@ -104,7 +105,8 @@ class MemoryDueQueue:
         await self._link.between()
         chosen: list[QueuedRow] = []
         for row in visible:
-            is_wanted = from_tag <= row.start_tag <= now + ahead and self._is_free(row, now)
+            is_next = from_tag <= row.start_tag.timestamp() and row.start_tag <= now + ahead
+            is_wanted = is_next and self._is_free(row, now)
             if is_wanted and self._tables.queue.get(row.id) is row and not self._tables.is_held(row.key):
                 chosen.append(row)
             if len(chosen) == limit:
@@ -139,8 +141,8 @@ class MemoryDueQueue:
             row.kind,
             row.revision,
             row.scheduled_for,
-            row.due_at,
-            row.start_tag,
+            row.due_at.timestamp(),
+            row.start_tag.timestamp(),
             row.lease_token,
             row.attempt_count,
             row.was_tried,

@@ -24,8 +24,9 @@ def held(
     replayed: tuple[datetime, int] | None = None,
 ) -> HeldOccurrence:
     requested_at, earlier_attempt_count = replayed or (None, 0)
+    at, was_tried = DUE.timestamp(), attempt_count > 0
     claimed = Claimed(
-        *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE, DUE, DUE, 1, attempt_count, attempt_count > 0),
+        *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE, at, at, 1, attempt_count, was_tried),
         *(False, "(0,1)", 1, "ACTIVE", None, requested_at, earlier_attempt_count),
     )
     delay_sec = chain_delay_sec(claimed, DeliveryTerms("n", trigger, EventTarget("t")))
@@ -94,7 +95,7 @@ def test_a_run_by_hand_does_not_move_the_plan() -> None:
 def test_a_replay_has_all_its_attempts_and_its_whole_age_before_it_again() -> None:
     long_ago = DUE - timedelta(days=30)
     spent = held(2, retry=Retry(max_attempts=3, max_age_sec=60))
-    spent.claimed = replace(spent.claimed, due_at=long_ago)
+    spent.claimed = replace(spent.claimed, due_at=long_ago.timestamp())
     assert ended(spent, Unreachable("no answer")).reason == "retries-exhausted"
     spent.claimed = replace(spent.claimed, requested_at=DUE, earlier_attempt_count=2)
     again = postponed(spent, Unreachable("no answer"))

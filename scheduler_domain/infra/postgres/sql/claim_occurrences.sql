@@ -1,5 +1,6 @@
 -- claim_occurrences: lease what is due soon to one dispatcher, fairest first, with its schedule as it stands now.
--- $1 most rows, $2 how far ahead, $3 lease length, $4 dispatcher, $5 where to start in tag order.
+-- $1 most rows, $2 how far ahead, $3 lease length, $4 dispatcher, $5 where to start in tag order, in epoch seconds as the
+-- due instants and tags that are answered (application/ports/due_queue.py).
 -- SKIP LOCKED because a rival dispatcher must pass by, not wait. Locks due_queue rows, nothing else.
 -- The lease is timed by this database's clock; raising lease_token fences whoever held the row before.
 -- ctid is safe within one statement: the inner SELECT keeps each row locked until the UPDATE has changed it.
@@ -11,7 +12,7 @@ WITH claimed AS (
   SET lease_until = now() + $3::interval, lease_token = lease_token + 1, leased_by = $4::integer
   WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM due_queue
-    WHERE start_tag >= $5::timestamptz AND start_tag <= now() + $2::interval AND lease_until < now()
+    WHERE start_tag >= to_timestamp($5::float8) AND start_tag <= now() + $2::interval AND lease_until < now()
     ORDER BY start_tag
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED))
@@ -20,9 +21,9 @@ WITH claimed AS (
             earlier_attempt_count
 )
 SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision, claimed.scheduled_for,
-       claimed.due_at, claimed.start_tag, claimed.lease_token, claimed.attempt_count, claimed.was_tried, claimed.is_last,
-       claimed.place, schedule.revision AS schedule_revision, schedule.state AS schedule_state, schedule.definition,
-       claimed.requested_at, claimed.earlier_attempt_count
+       date_part('epoch', claimed.due_at), date_part('epoch', claimed.start_tag), claimed.lease_token,
+       claimed.attempt_count, claimed.was_tried, claimed.is_last, claimed.place, schedule.revision AS schedule_revision,
+       schedule.state AS schedule_state, schedule.definition, claimed.requested_at, claimed.earlier_attempt_count
 FROM claimed
 LEFT JOIN LATERAL (
   SELECT s.revision, s.definition,
