@@ -55,26 +55,37 @@ class Herd:
     seconds: float
     late_ms: list[float]
 
+    @property
+    def per_second(self) -> float:
+        return len(self.late_ms) / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Herds, the floor just before each of them, and the processor time of an item by program, in microseconds."""
+
+    herds: list[Herd]
+    floors: list[Result]
+    processor: dict[str, float]
+
 
 async def _herds(own: Stage, name: str, dispatcher_count: int, rounds: int) -> Result:
-    lowest = await floor.measure(own)
     connection, named = await _stocked(own, definition(yearly()))
     with dispatchers(own, dispatcher_count) as running:
         await _drain(connection, named[:_WARM_UP])
-        herds, processor = await _measured(own, running, connection, named, rounds)
+        measured = await _measured(own, running, connection, named, rounds)
     await prove(own, connection, _WARM_UP + SIZE * rounds)
     settings = {**await own.settings(connection), "dispatchers": dispatcher_count}
     await connection.close()
-    return _reported(name, herds, processor, lowest, settings)
+    return _reported(name, measured, settings)
 
 
 async def _http_herds(own: Stage, target: Receiver, rounds: int) -> Result:
-    lowest = await floor.measure(own)
     request = HttpTarget(HttpRequest(f"{target.url}/benchmark"))
     connection, named = await _stocked(own, definition(yearly(), request))
     with dispatchers(own) as running:
         await _drain(connection, named[:_WARM_UP])
-        herds, processor = await _measured(own, running, connection, named, rounds)
+        measured = await _measured(own, running, connection, named, rounds)
     expected = _WARM_UP + SIZE * rounds
     completed = await connection.fetchval("SELECT count(*) FROM ledger WHERE status = 'COMPLETED'")
     seen = target.seen()
@@ -82,7 +93,7 @@ async def _http_herds(own: Stage, target: Receiver, rounds: int) -> Result:
         raise RuntimeError(f"of {expected} occurrences {completed} were completed; the receiver saw {seen}")
     settings = {**await own.settings(connection), "dispatchers": 1}
     await connection.close()
-    return _reported("herd_http", herds, processor, lowest, settings)
+    return _reported("herd_http", measured, settings)
 
 
 async def _stocked(own: Stage, what: ScheduleDefinition) -> tuple[asyncpg.Connection, list[Named]]:
@@ -94,37 +105,37 @@ async def _stocked(own: Stage, what: ScheduleDefinition) -> tuple[asyncpg.Connec
     return connection, named
 
 
-def _reported(
-    name: str, herds: Sequence[Herd], processor: dict[str, float], lowest: Result, settings: dict[str, object]
-) -> Result:
-    rates = [SIZE / herd.seconds for herd in herds]
+def _reported(name: str, measured: Measured, settings: dict[str, object]) -> Result:
+    rates = [herd.per_second for herd in measured.herds]
+    floors = [lowest["per_s"] for lowest in measured.floors]
     return result(
         name,
         SIZE,
         {**settings, "schedules": SIZE, "tenants": TENANTS, "warm_up": _WARM_UP},
         per_s=round(median(rates)),
-        **spread([late for herd in herds for late in herd.late_ms]),
-        cpu_us=processor,
+        **spread([late for herd in measured.herds for late in herd.late_ms]),
+        cpu_us=measured.processor,
         rounds_per_s=[round(rate) for rate in rates],
-        floor_per_s=lowest["per_s"],
-        of_floor=round(median(rates) / lowest["per_s"], 3),
-        fsync_per_s=lowest["fsync_per_s"],
+        floors_per_s=floors,
+        of_floor=round(median([rate / lowest for rate, lowest in zip(rates, floors, strict=True)]), 3),
+        fsync_per_s=median([lowest["fsync_per_s"] for lowest in measured.floors]),
     )
 
 
 async def _measured(
     own: Stage, running: Sequence[Running], connection: asyncpg.Connection, named: Sequence[Named], rounds: int
-) -> tuple[list[Herd], dict[str, float]]:
+) -> Measured:
     """Drain the same schedules again and again; the processor time is that of the drains alone, all of them."""
-    herds, totals = [], {"python": 0.0, "postgres": 0.0, "nats": 0.0}
+    herds, floors, totals = [], [], {"python": 0.0, "postgres": 0.0, "nats": 0.0}
     for _ in range(rounds):
+        floors.append(await floor.measure(own))
         await connection.execute("CHECKPOINT")
         at = await _prepare(connection, named)
         spent = own.processor_time(*running)
         herds.append(await _release(connection, at))
         for program, microseconds in spent.microseconds_per_item(len(named) * rounds).items():
             totals[program] += microseconds
-    return herds, {program: round(microseconds, 2) for program, microseconds in totals.items()}
+    return Measured(herds, floors, {program: round(microseconds, 2) for program, microseconds in totals.items()})
 
 
 async def _drain(connection: asyncpg.Connection, named: Sequence[Named]) -> Herd:
