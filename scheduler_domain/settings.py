@@ -76,9 +76,9 @@ class WebhookSettings:
 
 @dataclass(frozen=True, slots=True)
 class DispatcherSettings:
-    """`concurrency` None leaves it to the dispatcher to choose by the machine; `port` serves health and metrics.
+    """`concurrency` is the most webhooks in flight, None for the dispatcher's own number (`bootstrap/dispatcher.py`).
 
-    `ledger_retention` None keeps the ledger for ever.
+    `port` serves health and metrics; `ledger_retention` None keeps the ledger for ever.
     """
 
     concurrency: int | None

@@ -32,8 +32,8 @@ class Refused(Struct, frozen=True, gc=False):
 class Unreachable(Struct, frozen=True, gc=False):
     """The target did not take it this time; another attempt may.
 
-    `retry_after` is what the target asked for. `counts` is False where nothing was really tried (an open circuit, a
-    broker that is away), so that waiting burns no attempt.
+    `retry_after` is what the target asked for. `counts` is False where it is certain that nothing was stored and the
+    receiver is not to blame (a broker that is away, a stream that is full), so that waiting burns no attempt.
     """
 
     error: str

@@ -119,7 +119,7 @@ class ScheduleDefinition(Struct, frozen=True, kw_only=True, rename="camel", forb
     completion: Completion = "ACK"
     retry: Retry = field(default_factory=Retry)
     timeout_sec: Annotated[int, Meta(ge=1, le=86_400)] = 15
-    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    priority: Annotated[int, Meta(ge=-100, le=100, description="Stored and shown; it has no effect yet.")] = 0
 
 
 class ScheduleState(StrEnum):

@@ -75,7 +75,7 @@ _OPTIONS = [
     click.option("--completion", type=click.Choice(["ACK", "CALLBACK"]), help="What ends an occurrence of --http."),
     click.option("--max-attempts", type=int, help="Attempts at each occurrence."),
     click.option("--timeout", type=Elapsed(), help="Time for one attempt."),
-    click.option("--priority", type=int, help="-100 to 100."),
+    click.option("--priority", type=int, help="-100 to 100; stored, and without effect yet."),
     click.option("--disabled", is_flag=True, help="Create it paused."),
 ]
 

@@ -1,7 +1,12 @@
 """Lists of occurrences: the due queue and the ledger merged, newest first by (scheduled_for, id).
 
-Each side is cut to the page before the two are merged, so a page reads at most two pages of rows, however long the
-history is. A status lives on one side only, and spares the other.
+Each side is cut to the page before the two are merged. A status lives on one side only, and spares the other.
+
+Of the ledger, a page after a cursor reads its own rows and the rest of the instants that they share (the index has no
+ids), however long the history is: there is an index in this order for a tenant, for a schedule and for dead letters.
+Three things read more. Any other filter by status is judged row by row, so a rare status walks the history; a page by
+number reads what it steps over; and the queue, which has no such index, gives all rows of the tenant or the schedule.
+What bounds them is time: page and count together have `pool.COMMAND_TIMEOUT`, then the answer is 503.
 """
 
 from typing import Any, Final
