@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
 from scheduler_domain.application.http_lanes import HttpLanes
 from scheduler_domain.application.ports.clock import Clock
@@ -82,7 +84,8 @@ class DeliverOccurrences:
         for item in self._outcomes.without_waiting(held):
             older = self._open.get(item.claimed.id)
             if older is not None and older.stage is Stage.STARTED:
-                older.claimed = item.claimed
+                # What it is delivered to is still what it was claimed with, whatever an edit has made of that.
+                older.claimed = replace(item.claimed, schedule_revision=older.claimed.schedule_revision)
                 continue
             if older is not None:
                 self.let_go((older,))

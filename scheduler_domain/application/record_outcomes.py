@@ -313,6 +313,8 @@ def _failed(
         error=outcome.error,
         response_excerpt=outcome.response_excerpt,
         next_due_at=next_due_at(ended_at, held.chain_delay_sec),
-        disables=isinstance(outcome, Refused) and outcome.disable,
+        disabled_revision=(
+            held.claimed.schedule_revision if isinstance(outcome, Refused) and outcome.disable else None
+        ),
         frees_line=held.frees_line,
     )

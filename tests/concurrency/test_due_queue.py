@@ -41,10 +41,20 @@ def rival(pool: asyncpg.Pool) -> PostgresDueQueue:
     return PostgresDueQueue(pool, dispatcher_id=2)
 
 
-def completed(claimed: Claimed, *, next_due_at: datetime | None = None, disables: bool = False) -> Ended:
+def completed(claimed: Claimed, *, next_due_at: datetime | None = None, disabled_revision: int | None = None) -> Ended:
     now = datetime.now(UTC)
     return Ended(
-        claimed, "COMPLETED", None, 1, now, now, 3, "EVENT", next_due_at=next_due_at, disables=disables, error=None
+        claimed,
+        "COMPLETED",
+        None,
+        1,
+        now,
+        now,
+        3,
+        "EVENT",
+        next_due_at=next_due_at,
+        disabled_revision=disabled_revision,
+        error=None,
     )
 
 
@@ -202,7 +212,7 @@ async def test_a_lost_lease_moves_no_schedule_on(
     queue = PostgresDueQueue(pool, 1, SHORT_LEASE)
     [lost] = await queue.claim(1, AHEAD, None)
     await eventually(lambda: rival.claim(1, AHEAD, None), within=5)
-    assert await queue.record_ended([completed(lost, next_due_at=datetime.now(UTC), disables=True)]) == 0
+    assert await queue.record_ended([completed(lost, next_due_at=datetime.now(UTC), disabled_revision=1)]) == 0
     assert await connection.fetchval("SELECT state FROM scheduler.schedule") == "ACTIVE"
     assert await connection.fetchval("SELECT next_fire_at FROM scheduler.schedule_cursor") is None
 
@@ -213,7 +223,7 @@ async def test_a_target_that_is_gone_disables_its_schedule(
     schedules = await store_schedules(connection, TENANT, planned_from=datetime.now(UTC))
     await store_due(connection, TENANT, schedules, datetime.now(UTC))
     [claimed] = await queue.claim(1, AHEAD, None)
-    await queue.record_ended([completed(claimed, disables=True)])
+    await queue.record_ended([completed(claimed, disabled_revision=1)])
     assert await connection.fetchval("SELECT state FROM scheduler.schedule") == "DISABLED"
     assert await connection.fetchval("SELECT next_fire_at FROM scheduler.schedule_cursor") is None
 

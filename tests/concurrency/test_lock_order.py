@@ -74,7 +74,18 @@ async def test_a_recorder_that_moves_a_schedule_and_an_edit_of_it(
     queue = PostgresDueQueue(pool, dispatcher_id=1)
     [claimed] = await queue.claim(1, AHEAD, None)
     next_due_at = now + SOON if how == "chain" else None
-    ended = Ended(claimed, "COMPLETED", None, 1, now, now, 3, "EVENT", next_due_at=next_due_at, disables=how == "gone")
+    ended = Ended(
+        claimed,
+        "COMPLETED",
+        None,
+        1,
+        now,
+        now,
+        3,
+        "EVENT",
+        next_due_at=next_due_at,
+        disabled_revision=1 if how == "gone" else None,
+    )
     await edited_meanwhile(connection, schedule, lambda: queue.record_ended([ended]))
     assert await connection.fetchval("SELECT status FROM ledger") == "COMPLETED"
     assert await connection.fetchval("SELECT state FROM schedule") == ("DISABLED" if how == "gone" else "PAUSED")

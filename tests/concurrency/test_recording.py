@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
-from scheduler_domain.application.ports.due_queue import Claimed, Ended
+from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from tests.support.stored import store_due, store_schedules
@@ -88,3 +90,50 @@ async def test_a_late_outcome_of_a_row_that_another_holds_or_ended_changes_nothi
     recorded = await connection.fetch("SELECT * FROM scheduler.ledger")
     assert await queue.record_ended([late]) == 0
     assert await connection.fetch("SELECT * FROM scheduler.ledger") == recorded
+
+
+async def test_a_row_that_the_database_will_not_have_stops_no_other(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    """The middle one of each kind holds a character that PostgreSQL cannot store."""
+    schedules = await store_schedules(connection, TENANT, 9)
+    await store_due(connection, TENANT, schedules, datetime.now(UTC))
+    queue = PostgresDueQueue(pool, dispatcher_id=1)
+    claimed = await queue.claim(9, AHEAD, None)
+    now = datetime.now(UTC)
+    plain, moving, later = claimed[:3], claimed[3:6], claimed[6:]
+    ended = [completed(item, now) for item in plain] + [completed(item, now, now) for item in moving]
+    for place in (1, 4):
+        ended[place] = replace(ended[place], response_excerpt="\0")
+    postponed = [Postponed(item, 1, now, 3, now, "away", None, None, counts=True) for item in later]
+    postponed[1] = replace(postponed[1], error="\0")
+    with capture_logs() as logs:
+        assert await queue.record_ended(ended) == 4
+        assert await queue.record_postponed(postponed) == 2
+    refused = {str(claimed[place].id) for place in (1, 4, 7)}
+    assert {log["occurrence_id"] for log in logs if log["event"] == "record.refused"} == refused
+    held = await connection.fetch("SELECT id FROM scheduler.due_queue WHERE lease_until > now()")
+    assert {str(row["id"]) for row in held} == refused
+
+
+async def test_a_delivery_that_the_database_will_not_have_stops_no_other(
+    connection: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    await store_due(connection, TENANT, await store_schedules(connection, TENANT, 3), datetime.now(UTC))
+    claimed = await queue.claim(3, AHEAD, None)
+    now = datetime.now(UTC)
+    deliveries = [
+        DeliveredTogether([item], now, now, 3, ["HTTP"], 200, text) for item, text in zip(claimed, "a\0b", strict=True)
+    ]
+    assert await queue.record_delivered(deliveries) == 2
+    recorded = await connection.fetch("SELECT id FROM scheduler.ledger")
+    assert {row["id"] for row in recorded} == {claimed[0].id, claimed[2].id}
+
+
+async def test_what_no_row_is_to_blame_for_is_kept_for_another_try(
+    connection: asyncpg.Connection, queue: PostgresDueQueue
+) -> None:
+    claimed = await claimed_once(connection, queue)
+    await connection.execute("REVOKE DELETE ON scheduler.due_queue FROM scheduler_dispatch")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await queue.record_ended([completed(claimed, datetime.now(UTC))])

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from scheduler_domain.application.ports.schedules import Accepted
+from scheduler_domain.application.ports.schedules import Accepted, Changed, HeldSchedule
 from scheduler_domain.domain.ids import occurrence_id, schedule_id
 from scheduler_domain.domain.occurrence import OccurrenceKind, PlannedOccurrence, SkippedOccurrence
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.triggers import tzdata_version
+from scheduler_domain.domain.withdrawal import Ending as Reason
+from scheduler_domain.domain.withdrawal import Withdrawal, withdraw, withdraw_nothing
 from tests.support.stored import definition
 
 TENANT = "acme"
@@ -71,6 +73,27 @@ def moved_on(cursor: Cursor, next_fire_at: datetime | None, *due_at: datetime, f
     after = replace(cursor, next_fire_at=next_fire_at, run_count=cursor.run_count + len(due_at))
     due = [replace(planned(cursor.schedule_id, at), revision=cursor.revision) for at in due_at]
     return Plan(cursor, after, due, [], finished=finished)
+
+
+def paused(held: HeldSchedule, resume_at: datetime | None = None) -> Changed:
+    schedule = replace(
+        held.schedule, state=ScheduleState.PAUSED, version=held.schedule.version + 1, updated_at=held.now
+    )
+    withdrawal = withdraw(held.queued, held.now, Reason.PAUSED)
+    stopped = replace(held.cursor, next_fire_at=None)
+    plan = Plan(stopped, stopped, [], [], finished=False)
+    return Changed(schedule, held.now, resume_at, plan, withdrawal, Reason.PAUSED, is_soon=False)
+
+
+def revised(held: HeldSchedule, *due_at: datetime, withdrawal: Withdrawal | None = None) -> Changed:
+    """Return an edit that makes a new revision and plans these instants."""
+    revision = held.schedule.revision + 1
+    schedule = replace(held.schedule, revision=revision, version=held.schedule.version + 1, updated_at=held.now)
+    cursor = replace(held.cursor, revision=revision)
+    due = [replace(planned(held.schedule.id, at), revision=revision) for at in due_at]
+    plan = Plan(cursor, cursor, due, [], finished=False)
+    withdrawal = withdraw_nothing(held.queued, held.now) if withdrawal is None else withdrawal
+    return Changed(schedule, None, None, plan, withdrawal, Reason.REPLANNED, is_soon=False)
 
 
 def a_moment_ago() -> datetime:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from scheduler_domain.domain.triggers import tzdata_version
-from tests.contract.schedules_made import TENANT, accepted, id_at, in_an_hour, moved_on, skipped
+from tests.contract.schedules_made import TENANT, accepted, id_at, in_an_hour, moved_on, revised, skipped
 from tests.contract.stores import Store
 
 HOUR = timedelta(hours=1)
@@ -77,6 +77,15 @@ async def test_a_cursor_that_cannot_be_planned_is_set_aside_with_the_reason(stor
     await store.cursors().set_aside(new.plan.before, "no such zone any more")
     assert await store.state(TENANT, new.schedule.id) == ("DISABLED", "no such zone any more")
     assert await store.next_fire_at(TENANT, new.schedule.id) is None
+
+
+async def test_a_cursor_that_was_edited_since_it_was_read_is_not_set_aside(store: Store) -> None:
+    new = accepted(next_fire_at=in_an_hour())
+    await store.schedules.add(new, None)
+    async with store.schedules.held(TENANT, new.schedule.id) as held:
+        await held.change(revised(held), None)
+    await store.cursors().set_aside(new.plan.before, "no such zone any more")
+    assert await store.state(TENANT, new.schedule.id) == ("ACTIVE", None)
 
 
 async def test_with_one_edition_of_the_tz_database_nothing_is_to_be_followed(store: Store) -> None:

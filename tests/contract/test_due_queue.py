@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
-from tests.contract.schedules_made import TENANT, a_moment_ago, accepted, id_at, in_an_hour
+from tests.contract.schedules_made import TENANT, a_moment_ago, accepted, id_at, in_an_hour, paused, revised
 from tests.contract.stores import Ending, Store
 from tests.support.waiting import eventually
 
@@ -13,9 +13,20 @@ AHEAD = timedelta(seconds=1)
 SHORT_LEASE = timedelta(milliseconds=60)
 
 
-def completed(claimed: Claimed, *, next_due_at: datetime | None = None, disables: bool = False) -> Ended:
+def completed(claimed: Claimed, *, next_due_at: datetime | None = None, disabled_revision: int | None = None) -> Ended:
     now = datetime.now(UTC)
-    return Ended(claimed, "COMPLETED", None, 1, now, now, 3, "EVENT", next_due_at=next_due_at, disables=disables)
+    return Ended(
+        claimed,
+        "COMPLETED",
+        None,
+        1,
+        now,
+        now,
+        3,
+        "EVENT",
+        next_due_at=next_due_at,
+        disabled_revision=disabled_revision,
+    )
 
 
 def postponed(claimed: Claimed, retry_at: datetime, *, counts: bool = True) -> Postponed:
@@ -178,14 +189,37 @@ async def test_a_target_that_is_gone_disables_the_schedule_and_leaves_nothing_to
     new = accepted(a_moment_ago(), next_fire_at=in_an_hour())
     await store.schedules.add(new, None)
     [claimed] = await store.queue(1).claim(1, AHEAD, None)
-    await store.queue(1).record_ended([completed(claimed, disables=True)])
+    await store.queue(1).record_ended([completed(claimed, disabled_revision=1)])
     assert await store.state(TENANT, new.schedule.id) == ("DISABLED", "disabled by its target")
     assert await store.next_fire_at(TENANT, new.schedule.id) is None
+
+
+async def test_a_target_that_is_gone_disables_a_schedule_that_was_to_go_on_after_a_pause(store: Store) -> None:
+    new = accepted(a_moment_ago())
+    await store.schedules.add(new, None)
+    [claimed] = await store.queue(1).claim(1, AHEAD, None)
+    async with store.schedules.held(TENANT, new.schedule.id) as held:
+        await held.change(paused(held, resume_at=in_an_hour()), None)
+    assert await store.queue(1).record_ended([completed(claimed, disabled_revision=1)]) == 1
+    assert await store.state(TENANT, new.schedule.id) == ("DISABLED", "disabled by its target")
+    async with store.schedules.held(TENANT, new.schedule.id) as held:
+        assert held.resume_at is None
+
+
+async def test_a_target_that_was_gone_before_an_edit_disables_nothing(store: Store) -> None:
+    new = accepted(a_moment_ago(), next_fire_at=in_an_hour())
+    await store.schedules.add(new, None)
+    [claimed] = await store.queue(1).claim(1, AHEAD, None)
+    async with store.schedules.held(TENANT, new.schedule.id) as held:
+        await held.change(revised(held), None)
+    assert await store.queue(1).record_ended([completed(claimed, disabled_revision=1)]) == 1
+    assert await store.state(TENANT, new.schedule.id) == ("ACTIVE", None)
+    assert await store.next_fire_at(TENANT, new.schedule.id) is not None
 
 
 async def test_a_lost_lease_moves_no_schedule_on(store: Store) -> None:
     new = accepted(a_moment_ago(), next_fire_at=in_an_hour(), is_last=True)
     await store.schedules.add(new, None)
     lost, _ = await claimed_and_lost(store)
-    assert await store.queue(1).record_ended([completed(lost, disables=True)]) == 0
+    assert await store.queue(1).record_ended([completed(lost, disabled_revision=1)]) == 0
     assert await store.state(TENANT, new.schedule.id) == ("ACTIVE", None)

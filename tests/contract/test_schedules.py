@@ -8,14 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from scheduler_domain.application.ports.due_queue import Ended
-from scheduler_domain.application.ports.schedules import Changed, HeldSchedule
 from scheduler_domain.domain.errors import Conflict, KeyTaken
-from scheduler_domain.domain.planning import Plan
-from scheduler_domain.domain.schedule import ScheduleState
 from scheduler_domain.domain.withdrawal import Ending as Reason
-from scheduler_domain.domain.withdrawal import Withdrawal, withdraw, withdraw_nothing
+from scheduler_domain.domain.withdrawal import withdraw
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from tests.contract.schedules_made import TENANT, a_moment_ago, accepted, id_at, in_an_hour, planned, skipped
+from tests.contract.schedules_made import TENANT, a_moment_ago, accepted, id_at, in_an_hour, paused, revised, skipped
 from tests.contract.stores import Store
 from tests.support.stored import definition
 from tests.support.waiting import eventually
@@ -25,27 +22,6 @@ AHEAD = timedelta(seconds=2)
 
 def soon() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=1)
-
-
-def paused(held: HeldSchedule) -> Changed:
-    schedule = replace(
-        held.schedule, state=ScheduleState.PAUSED, version=held.schedule.version + 1, updated_at=held.now
-    )
-    withdrawal = withdraw(held.queued, held.now, Reason.PAUSED)
-    stopped = replace(held.cursor, next_fire_at=None)
-    plan = Plan(stopped, stopped, [], [], finished=False)
-    return Changed(schedule, held.now, None, plan, withdrawal, Reason.PAUSED, is_soon=False)
-
-
-def revised(held: HeldSchedule, *due_at: datetime, withdrawal: Withdrawal | None = None) -> Changed:
-    """Return an edit that makes a new revision and plans these instants."""
-    revision = held.schedule.revision + 1
-    schedule = replace(held.schedule, revision=revision, version=held.schedule.version + 1, updated_at=held.now)
-    cursor = replace(held.cursor, revision=revision)
-    due = [replace(planned(held.schedule.id, at), revision=revision) for at in due_at]
-    plan = Plan(cursor, cursor, due, [], finished=False)
-    withdrawal = withdraw_nothing(held.queued, held.now) if withdrawal is None else withdrawal
-    return Changed(schedule, None, None, plan, withdrawal, Reason.REPLANNED, is_soon=False)
 
 
 async def test_what_is_accepted_is_stored_with_its_plan(store: Store) -> None:

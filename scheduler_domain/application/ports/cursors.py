@@ -19,4 +19,7 @@ class Cursors(Protocol):
         """
 
     async def set_aside(self, cursor: Cursor, reason: str) -> None:
-        """Disable the schedule of a cursor that cannot be planned, so that one such row never stops the rest."""
+        """Disable the schedule of a cursor that cannot be planned, so that one such row never stops the rest.
+
+        One that was edited since is left alone: the edit may have mended it.
+        """

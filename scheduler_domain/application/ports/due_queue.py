@@ -95,7 +95,8 @@ class Ended(Struct, frozen=True, gc=False):
     response_excerpt: str | None = None
     next_due_at: datetime | None = None
     """When a schedule that runs from completion is due again."""
-    disables: bool = False
+    disabled_revision: int | None = None
+    """The schedule's revision whose target is gone for good: it is disabled, unless an edit has made a later one."""
     frees_line: bool = False
     """Whether others of its schedule may have waited for this end (domain/overlap.py)."""
 

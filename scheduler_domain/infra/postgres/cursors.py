@@ -45,7 +45,8 @@ class PostgresCursors:
             return await write_plans(connection, plans)
 
     async def set_aside(self, cursor: Cursor, reason: str) -> None:
-        await self._pool.execute(statement("disable_schedules"), [cursor.tenant_id], [cursor.schedule_id], [reason])
+        schedule = [cursor.tenant_id], [cursor.schedule_id], [cursor.revision]
+        await self._pool.execute(statement("disable_schedules"), *schedule, [reason])
 
 
 def cursor_of(row: asyncpg.Record) -> Cursor:

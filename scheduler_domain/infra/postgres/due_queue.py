@@ -13,6 +13,7 @@ from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.infra.postgres.arrays import array_text
 from scheduler_domain.infra.postgres.lines import wake_lines
 from scheduler_domain.infra.postgres.lock_order import hold_schedules
+from scheduler_domain.infra.postgres.refusals import each_written, is_about_a_row
 from scheduler_domain.infra.postgres.statements import statement
 
 _Lease = tuple[UUID, int]
@@ -51,7 +52,9 @@ class PostgresDueQueue:
         asked = [item for delivery in deliveries for item in delivery.claimed]
         try:
             row = await self._pool.fetchrow(statement("record_delivered"), *_delivered_columns(deliveries))
-        except asyncpg.UniqueViolationError:
+        except asyncpg.PostgresError as error:
+            if not is_about_a_row(error):
+                raise
             row = {"count": 0, "ids": None}
         count: int = row["count"]
         if count == len(asked):
@@ -62,14 +65,18 @@ class PostgresDueQueue:
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         plain = [item for item in ended if not _moves_schedule(item)]
         moving = [item for item in ended if _moves_schedule(item)]
-        rows = await self._pool.fetch(statement("record_ended"), *_ended_columns(plain)) if plain else []
-        ours = _leases_of(rows) | (await self._record_moving(moving) if moving else set())
+        ours = await each_written(self._record_plain, plain) if plain else set()
+        if moving:
+            ours |= await each_written(self._record_moving, moving)
         withdrawn = [item for item in ended if item.status == Status.COMPLETED and _lease_of(item) not in ours]
         if withdrawn:
-            await self._pool.execute(statement("record_withdrawn"), *_withdrawn_columns(withdrawn))
+            await each_written(self._record_withdrawn, withdrawn)
         return len(ours)
 
     async def record_postponed(self, postponed: Sequence[Postponed]) -> int:
+        return len(await each_written(self._record_postponed, postponed))
+
+    async def _record_postponed(self, postponed: Sequence[Postponed]) -> set[UUID]:
         columns = (
             *_leases([item.claimed for item in postponed]),
             [item.attempt_count for item in postponed],
@@ -82,7 +89,14 @@ class PostgresDueQueue:
             [item.counts for item in postponed],
             [item.awaits for item in postponed],
         )
-        return len(await self._pool.fetch(statement("record_postponed"), *columns))
+        return {row["id"] for row in await self._pool.fetch(statement("record_postponed"), *columns)}
+
+    async def _record_plain(self, ended: Sequence[Ended]) -> set[_Lease]:
+        return _leases_of(await self._pool.fetch(statement("record_ended"), *_ended_columns(ended)))
+
+    async def _record_withdrawn(self, ended: Sequence[Ended]) -> set[_Lease]:
+        await self._pool.execute(statement("record_withdrawn"), *_withdrawn_columns(ended))
+        return set()
 
     async def _record_moving(self, ended: Sequence[Ended]) -> set[_Lease]:
         """Record ends that also move their schedule on; a lost lease moves nothing. Returns the leases that held.
@@ -102,10 +116,11 @@ class PostgresDueQueue:
 
 
 async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: Sequence[Ended]) -> None:
-    disabling = [item for item in ended if item.disables]
+    disabling = [item for item in ended if item.disabled_revision is not None]
     if disabling:
+        revisions = [item.disabled_revision for item in disabling]
         reasons = [item.error or "disabled by its target" for item in disabling]
-        await connection.execute(statement("disable_schedules"), *_schedules(disabling), reasons)
+        await connection.execute(statement("disable_schedules"), *_schedules(disabling), revisions, reasons)
     finished = [item for item in ended if item.claimed.is_last]
     if finished:
         revisions = [item.claimed.revision for item in finished]
@@ -141,7 +156,7 @@ def _moves_schedule(item: Ended) -> bool:
 
 
 def _writes_schedule(item: Ended) -> bool:
-    return item.claimed.is_last or item.disables or item.next_due_at is not None
+    return item.claimed.is_last or item.disabled_revision is not None or item.next_due_at is not None
 
 
 def _leases_of(rows: Sequence[asyncpg.Record]) -> set[_Lease]:

@@ -22,8 +22,9 @@ from typing import Final, NewType
 import asyncpg
 
 from scheduler_domain.domain.errors import Unavailable
-from scheduler_domain.infra.postgres.address import ONLY_READS, PostgresAddress
+from scheduler_domain.infra.postgres.address import PostgresAddress
 from scheduler_domain.infra.postgres.connections import Connection, Connections
+from scheduler_domain.infra.postgres.refusals import is_outage
 from scheduler_domain.infra.postgres.roles import APP
 from scheduler_domain.infra.postgres.statements import statement
 
@@ -33,8 +34,6 @@ CONNECT_TIMEOUT: Final = timedelta(seconds=2)
 SIZE: Final = 16
 AS_TENANT: Final = "WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id)"
 AS_PLATFORM: Final = "WITH platform AS MATERIALIZED (SELECT set_config('app.platform', 'on', true) AS setting)"
-_OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
-_OUTAGES: Final = frozenset({ONLY_READS, "42501", "42P01", "42703", "3F000"})
 _SESSION = MappingProxyType(
     {
         "role": APP,
@@ -155,19 +154,9 @@ class TenantPool:
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Unavailable("the database does not answer; try again shortly") from error
         except asyncpg.PostgresError as error:
-            if _is_outage(error):
+            if is_outage(error):
                 raise Unavailable("the database is not available; try again shortly") from error
             raise
-
-
-def _is_outage(error: asyncpg.PostgresError) -> bool:
-    """Tell a server that cannot serve now from one that refuses what it was asked (PostgreSQL manual, appendix A).
-
-    Classes 08, 53 and 57: connection, resources, operator; 40: a rollback that a repetition cures; 25006: no primary,
-    or no longer; 42501, 42P01, 42703 and 28: a schema, role or table that a migration or a grant has yet to bring.
-    """
-    state = error.sqlstate or ""
-    return state[:2] in _OUTAGE_CLASSES or state in _OUTAGES
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ class MemoryCursors(Cursors):
 
         async def effect() -> None:
             await self._tables.unheld((key,))
-            disable(self._tables, key, reason)
+            disable(self._tables, key, cursor.revision, reason)
 
         await self._link.call("set_aside", effect)
 

@@ -177,8 +177,9 @@ class MemoryDueQueue:
 
     def _move_schedules(self, ended: Sequence[Ended]) -> None:
         for item in ended:
-            if item.disables:
-                disable(self._tables, _key(item.claimed), item.error or "disabled by its target")
+            if item.disabled_revision is not None:
+                reason = item.error or "disabled by its target"
+                disable(self._tables, _key(item.claimed), item.disabled_revision, reason)
         for item in ended:
             if item.claimed.is_last:
                 complete(self._tables, _key(item.claimed), item.claimed.revision)
@@ -241,4 +242,4 @@ def _lease_of(item: Ended) -> tuple[UUID, int]:
 
 
 def _moves_schedule(item: Ended) -> bool:
-    return item.claimed.is_last or item.disables or item.next_due_at is not None
+    return item.claimed.is_last or item.disabled_revision is not None or item.next_due_at is not None

@@ -14,12 +14,13 @@ def complete(tables: Tables, key: ScheduleKey, revision: int) -> None:
     tables.schedules[key] = _in_state(tables, stored, ScheduleState.COMPLETED, stored.schedule.state_reason)
 
 
-def disable(tables: Tables, key: ScheduleKey, reason: str) -> None:
-    """Disable a schedule and leave it nothing to plan; one that is disabled keeps its reason."""
+def disable(tables: Tables, key: ScheduleKey, revision: int, reason: str) -> None:
+    """Disable a schedule, unless it was edited since, and leave it nothing to plan; one that is keeps its reason."""
     stored = tables.schedules.get(key)
-    if stored is None or stored.schedule.state == ScheduleState.DISABLED:
+    if stored is None or stored.schedule.revision != revision or stored.schedule.state == ScheduleState.DISABLED:
         return
-    tables.schedules[key] = _in_state(tables, stored, ScheduleState.DISABLED, reason)
+    disabled = _in_state(tables, stored, ScheduleState.DISABLED, reason)
+    tables.schedules[key] = replace(disabled, resume_at=None)
     tables.on_change.disabled(key, tables.cursors[key])
     tables.cursors[key] = replace(tables.cursors[key], next_fire_at=None)
 

@@ -14,7 +14,7 @@ from scheduler_domain.application.ports.delivery import Delivery
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
-from scheduler_domain.domain.outcome import ACKNOWLEDGED, Outcome, Unreachable
+from scheduler_domain.domain.outcome import ACKNOWLEDGED, Outcome, Refused, Unreachable
 from scheduler_domain.domain.schedule import Retry
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
@@ -159,6 +159,28 @@ async def test_what_was_started_is_not_started_again_and_its_outcome_goes_by_the
     assert broker.sent == ["first"]
     assert [claimed.lease_token for claimed in queue.delivered] == [2]
     assert deliver.open_count == 0
+
+
+@pytest.mark.parametrize("is_under_way", [True, False])
+async def test_a_target_that_is_gone_is_that_of_the_revision_it_was_sent_by(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue, is_under_way: bool
+) -> None:
+    broker.outcome = Refused("gone", 410, disable=True)
+    broker.may_answer.clear()
+    deliver.hold([held(1, "to the old address")])
+    deliver.start_due()
+    sending = asyncio.create_task(deliver.broker_step("NATS"))
+    await asyncio.sleep(0)
+    if not is_under_way:
+        broker.may_answer.set()
+        await sending
+    edited = held(2, "to the new address")
+    edited.claimed.schedule_revision = 2
+    deliver.hold([edited])
+    broker.may_answer.set()
+    await sending
+    await outcomes.step()
+    assert [(end.claimed.lease_token, end.disabled_revision) for end in queue.ended] == [(2, 1)]
 
 
 async def test_an_outcome_that_could_not_be_written_is_written_under_the_newer_lease_instead_of_a_second_delivery(

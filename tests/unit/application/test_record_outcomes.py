@@ -55,7 +55,7 @@ def test_a_delivery_completes() -> None:
 
 def test_a_refusal_fails_at_once_and_may_disable_the_schedule() -> None:
     result = ended(held(), Refused("410 Gone", status_code=410, disable=True))
-    assert (result.status, result.reason, result.disables) == ("FAILED", "refused", True)
+    assert (result.status, result.reason, result.disabled_revision) == ("FAILED", "refused", 1)
 
 
 def test_a_failure_is_tried_again_until_the_attempts_are_spent() -> None:
