@@ -16,15 +16,16 @@ from scheduler_domain.application.held_occurrence import (
     may_await_callback,
     next_due_at,
 )
+from scheduler_domain.application.judge_misfires import Missed, judge_misfires, was_missed
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, Delivery
 from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.domain import lease
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD, Absence
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.payload import BodySource, body_pieces, is_fixed
-from scheduler_domain.domain.planning import MISFIRE_THRESHOLD
 from scheduler_domain.domain.schedule import ScheduleState
 from scheduler_domain.domain.target import EventTarget, HttpTarget, QueueTarget, Target, target_kind
 from scheduler_domain.domain.trace import traceparent
@@ -72,9 +73,9 @@ class ClaimOccurrences:
         self._from_tag = None
 
     async def walk(
-        self, room: int, goes_on: Callable[[], bool]
+        self, room: int, goes_on: Callable[[], bool], absence: Absence | None = None
     ) -> AsyncIterator[tuple[list[HeldOccurrence], list[Ended]]]:
-        """Claim up to `room`; yield what to deliver, and what ended because its schedule is no longer due.
+        """Claim up to `room`; yield what to deliver, and what ended: its schedule is no longer due, or missed it.
 
         While one batch is prepared the database leases the next. A batch that is not full ends the walk, and the next
         walk looks at everything again; `_LONGEST_WALK` batches end it too, so that others get the lock around it, and
@@ -88,7 +89,7 @@ class ClaimOccurrences:
             if goes_further:
                 leasing = asyncio.create_task(self._leased(min(room, ROWS_PER_CLAIM)))
             if claimed:
-                yield await self._prepared(claimed, lease_ends)
+                yield await self._prepared(claimed, lease_ends, absence)
             if not goes_further:
                 return
 
@@ -113,21 +114,26 @@ class ClaimOccurrences:
             self._unjudged = []
 
     async def _prepared(
-        self, claimed: Sequence[Claimed], lease_ends: float
+        self, claimed: Sequence[Claimed], lease_ends: float, absence: Absence | None
     ) -> tuple[list[HeldOccurrence], list[Ended]]:
         self._measurements.claimed(len(claimed))
         with self._tracer.step("claim") as step:
             step.handled(len(claimed))
-            return await self._encoded(claimed, lease_ends)
+            return await self._encoded(claimed, lease_ends, absence)
 
-    async def _encoded(self, claimed: Sequence[Claimed], lease_ends: float) -> tuple[list[HeldOccurrence], list[Ended]]:
+    async def _encoded(
+        self, claimed: Sequence[Claimed], lease_ends: float, absence: Absence | None
+    ) -> tuple[list[HeldOccurrence], list[Ended]]:
         held: list[HeldOccurrence] = []
         ended: list[Ended] = []
+        missed: list[Missed] = []
         for position, item in enumerate(claimed):
             terms = None if item.definition is None else _decode_terms(item.definition)
             item.definition = None
             reason = Ending.DELETED if terms is None else _why_not(item)
-            if terms is not None and (reason is None or may_await_callback(item, terms)):
+            if terms is not None and reason is None and absence is not None and was_missed(item, absence):
+                missed.append((item, terms))
+            elif terms is not None and (reason is None or may_await_callback(item, terms)):
                 held.append(self._hold(item, terms, lease_ends, reason))
             elif _is_read_too_early(item):
                 self._unjudged.append(item)
@@ -137,6 +143,10 @@ class ClaimOccurrences:
                 ended.append(_withdrawn(item, terms, reason, self._clock.now()))
             if position % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
+        if missed and absence is not None:
+            fires, skipped = await judge_misfires(missed, self._queue, absence, self._clock.now())
+            held += [self._hold(item, terms, lease_ends, None) for item, terms in fires]
+            ended += skipped
         return held, ended
 
     def _hold(

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Raw, Struct, field
 
 from scheduler_domain.application.ports.due_queue import Claimed
-from scheduler_domain.domain.schedule import Completion, FixedDelayTrigger, Overlap, Retry, Trigger
+from scheduler_domain.domain.schedule import Completion, FixedDelayTrigger, Misfire, Overlap, Retry, Trigger
 from scheduler_domain.domain.target import Target, TargetKind
 
 
@@ -24,6 +24,7 @@ class DeliveryTerms(Struct, frozen=True, rename="camel", gc=False):
     timeout_sec: int = 15
     overlap: Overlap = "ALLOW_ALL"
     completion: Completion = "ACK"
+    misfire: Misfire = field(default_factory=Misfire)
 
 
 class Gate(Struct, frozen=True, gc=False):

@@ -16,7 +16,8 @@ from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
 from scheduler_domain.application.ports.zone_moves import CursorKey
 from scheduler_domain.domain.fairness import StartTags
-from scheduler_domain.domain.planning import MISFIRE_THRESHOLD, Cursor, Plan, plan
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
+from scheduler_domain.domain.planning import Cursor, Plan, plan
 from scheduler_domain.domain.triggers import TriggerError
 
 CURSORS_PER_STEP = 4_000

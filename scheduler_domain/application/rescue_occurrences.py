@@ -5,6 +5,7 @@ looks at everything finds them. Runs apart from the delivery loop, so that slow 
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,12 +17,16 @@ from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.dispatchers import Dispatchers, Revocation
 from scheduler_domain.application.ports.due_queue import DueQueue
 from scheduler_domain.domain import lease
+from scheduler_domain.domain.misfire import ABSENT_AFTER, Absence
 
 _LEASES_PER_WRITE = 1_000
 
 
 class RescueOccurrences:
-    """`claiming` is held while a claim is on its way into the dispatcher's hands, so that none slips past a look."""
+    """`claiming` is held while a claim is on its way into the dispatcher's hands, so that none slips past a look.
+
+    `absence` is the last time in which no dispatcher lived, as of the last heartbeat.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,8 @@ class RescueOccurrences:
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
         self._renew_below = self._trusted_for - (lease_length / 3).total_seconds()
         self._obeyed: set[int] = set()
+        self._heard_at = -math.inf
+        self.absence: Absence | None = None
 
     async def renew(self) -> int:
         """Renew the leases that have been held for a while; drop those that others hold by now."""
@@ -59,6 +66,11 @@ class RescueOccurrences:
             self._deliver.let_go(item for item in batch if item.claimed.id not in ours)
         return len(ageing)
 
+    @property
+    def is_out_of_touch(self) -> bool:
+        """Whether nothing was heard of the others for so long that an absence may have ended meanwhile."""
+        return self._clock.monotonic() - self._heard_at > ABSENT_AFTER.total_seconds()
+
     async def obey(self) -> int:
         """Let go of what was revoked, then say so; return how many new revocations were of whole schedules.
 
@@ -70,7 +82,9 @@ class RescueOccurrences:
         if new:
             await self._let_go_of(new)
         self._obeyed = {item.sequence for item in revocations}
-        await self._dispatchers.beat(self._number, sorted(self._obeyed))
+        asked_at = self._clock.monotonic()
+        self.absence = await self._dispatchers.beat(self._number, sorted(self._obeyed))
+        self._heard_at = asked_at
         return sum(1 for item in new if item.occurrence_id is None)
 
     async def release_unstarted(self) -> int:

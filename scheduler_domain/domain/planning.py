@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import occurrence_id
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD, fires_every_missed, reason_to_skip
 from scheduler_domain.domain.occurrence import OccurrenceKind, PlannedOccurrence, SkippedOccurrence
 from scheduler_domain.domain.schedule import (
     CronTrigger,
@@ -29,7 +30,6 @@ from scheduler_domain.domain.schedule import (
 )
 from scheduler_domain.domain.triggers import Instant, Rule, compile_rule, tzdata_version
 
-MISFIRE_THRESHOLD = timedelta(seconds=1)
 MOST_INSTANTS_PER_PLAN = 1_000
 _JUST_BEFORE = timedelta(microseconds=1)
 _WHENEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,19 +186,15 @@ class _Planning:
         return at < self.now - MISFIRE_THRESHOLD
 
     def _decide_misfire(self, instant: Instant, *, is_latest: bool) -> None:
-        misfire = self.cursor.rule.misfire
-        fires_all = misfire.policy == "FIRE_ALL" and not isinstance(self.cursor.rule.trigger, FixedDelayTrigger)
-        if instant.at < self.now - timedelta(seconds=misfire.window_sec):
-            self._skip(instant, "misfire-window")
-        elif misfire.policy == "SKIP":
-            self._skip(instant, "misfire-skipped")
-        elif fires_all and self.caught_up_count >= misfire.max_count:
-            self._skip(instant, "misfire-limit")
-        elif fires_all or is_latest:
-            self.caught_up_count += 1
-            self._fire(instant, max(self.tags.caught_up(self.now), self._due_at(instant)))  # jitter may keep it later
-        else:
-            self._skip(instant, "misfire-coalesced")
+        misfire, trigger = self.cursor.rule.misfire, self.cursor.rule.trigger
+        reason = reason_to_skip(misfire, trigger, instant.at, self.now, is_latest=is_latest)
+        if reason is None and fires_every_missed(misfire, trigger) and self.caught_up_count >= misfire.max_count:
+            reason = "misfire-limit"
+        if reason is not None:
+            self._skip(instant, reason)
+            return
+        self.caught_up_count += 1
+        self._fire(instant, max(self.tags.caught_up(self.now), self._due_at(instant)))  # jitter may keep it later
 
     def _fire(self, instant: Instant, start_tag: datetime) -> None:
         cursor = self.cursor

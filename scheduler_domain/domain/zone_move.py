@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import occurrence_id
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
 from scheduler_domain.domain.occurrence import OccurrenceKind
 from scheduler_domain.domain.planning import (
-    MISFIRE_THRESHOLD,
     Cursor,
     Plan,
     instant_id,

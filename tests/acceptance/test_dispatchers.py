@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from nats.js import JetStreamContext
 
-from scheduler_domain.domain.schedule import FixedDelayTrigger, OneShotTrigger, Retry
+from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger, Misfire, OneShotTrigger, Retry
 from scheduler_domain.domain.target import EventTarget, HttpRequest, HttpTarget
 from scheduler_domain.infra.embedded import ServerUrls
 from tests.support.processes import Processes, RunningProcess
@@ -185,6 +185,45 @@ async def test_after_an_hour_away_the_latest_fires_at_once_and_the_rest_is_recor
     assert counts["SKIPPED"] in range(3 * 58, 3 * 61)
     reasons = await connection.fetch("SELECT DISTINCT reason FROM scheduler.ledger WHERE status = 'SKIPPED'")
     assert [row["reason"] for row in reasons] == ["misfire-coalesced"]
+
+
+async def test_what_was_planned_ahead_for_a_time_away_goes_by_its_misfire_policy(
+    connection: asyncpg.Connection, dispatcher: StartDispatcher, tenant: str
+) -> None:
+    each_second, now = CronTrigger("* * * * * *"), datetime.now(UTC)
+    for misfire in (Misfire("FIRE_LATEST"), Misfire("FIRE_ALL"), Misfire("SKIP")):
+        of = definition(each_second, misfire=misfire)
+        await store_schedules(connection, f"{tenant}-{misfire.policy.lower()}", of=of, planned_from=now)
+    process = dispatcher()
+    await process.wait_for_line(READY, within=15)
+
+    async def has_begun() -> bool:
+        return (await ledger(connection))["COMPLETED"] >= 3
+
+    await eventually(has_begun, within=15)
+    assert await process.stop(within=10) == 0
+    missed = "SELECT count(*) >= 3 * 8 FROM scheduler.due_queue WHERE due_at < now() - interval '1 s'"
+    await eventually(lambda: connection.fetchval(missed), within=15)
+    await dispatcher().wait_for_line(READY, within=15)
+    began, ended = await connection.fetchrow("SELECT absent_from, absent_until FROM scheduler.presence")
+    until = ended - timedelta(seconds=1)
+    is_left = "SELECT NOT EXISTS (SELECT FROM scheduler.due_queue WHERE due_at < $1)"
+    await eventually(lambda: connection.fetchval(is_left, ended), within=10)
+
+    async def ends_of(policy: str) -> list[tuple[str, str | None]]:
+        rows = await connection.fetch(
+            "SELECT status, reason FROM scheduler.ledger WHERE tenant_id = $1 AND due_at >= $2 AND due_at < $3"
+            " ORDER BY due_at",
+            *(f"{tenant}-{policy.lower()}", began, until),
+        )
+        return [tuple(row) for row in rows]
+
+    assert set(await ends_of("FIRE_ALL")) == {("COMPLETED", None)}
+    assert set(await ends_of("SKIP")) == {("SKIPPED", "misfire-skipped")}
+    *earlier, last = await ends_of("FIRE_LATEST")
+    assert len(earlier) >= 6
+    assert set(earlier) == {("SKIPPED", "misfire-coalesced")}
+    assert last == ("COMPLETED", None)
 
 
 async def test_an_unreachable_receiver_is_tried_again_until_it_answers(

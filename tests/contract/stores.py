@@ -64,6 +64,7 @@ class Store(Protocol):
     def zone_moves(self) -> Any: ...
     def lines(self) -> Any: ...
 
+    async def seen_last(self, at: datetime) -> None: ...
     async def queued(self) -> Mapping[UUID, Queued]: ...
     async def ledger(self) -> Mapping[UUID, Ending]: ...
     async def failed_attempts(self) -> set[tuple[UUID, int]]: ...
@@ -95,6 +96,9 @@ class PostgresStore:
 
     def lines(self) -> PostgresLines:
         return PostgresLines(self._pool)
+
+    async def seen_last(self, at: datetime) -> None:
+        await self._connection.execute("UPDATE scheduler.presence SET seen_at = $1", at)
 
     async def queued(self) -> Mapping[UUID, Queued]:
         rows = await self._connection.fetch(
@@ -151,6 +155,9 @@ class MemoryStore:
 
     def lines(self) -> MemoryLines:
         return MemoryLines(self._tables)
+
+    async def seen_last(self, at: datetime) -> None:
+        self._tables.seen_at = at
 
     async def queued(self) -> Mapping[UUID, Queued]:
         now = datetime.now(UTC)

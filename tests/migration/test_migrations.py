@@ -13,8 +13,8 @@ from scheduler_domain.infra.postgres.address import asyncpg_url
 from tests.support.processes import Processes
 
 ROLES = ("scheduler_owner", "scheduler_app", "scheduler_dispatch")
-# Hold no tenant's data: the dispatchers themselves, the key of callbacks, and Alembic's and tzdata's versions.
-PLATFORM_TABLES = {"dispatcher", "callback_key", "alembic_version", "tzdata_version_seen"}
+# Hold no tenant's data: the dispatchers and when one was there, the key of callbacks, Alembic's and tzdata's versions.
+PLATFORM_TABLES = {"dispatcher", "presence", "callback_key", "alembic_version", "tzdata_version_seen"}
 
 
 async def in_thread(work: object, *arguments: object) -> object:

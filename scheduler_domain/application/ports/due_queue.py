@@ -39,6 +39,8 @@ class Claimed(Struct, gc=False):
     definition: str | None
     requested_at: datetime | None = None
     earlier_attempt_count: int = 0
+    may_have_started: bool = False
+    """Whether a lease of it ran out in a dispatcher's hands: that one may have attempted it and told nobody."""
 
     def is_again(self, leases: "Mapping[UUID, Claimed]") -> bool:
         """Return whether one of these is a newer lease of the same, and not of what a person asked for since."""
@@ -125,6 +127,9 @@ class DueQueue(Protocol):
 
         Leases that ran out are found by looking at everything.
         """
+
+    async def overtaken(self, claimed: Sequence[Claimed], until: float) -> set[UUID]:
+        """Return those after which another instant of their schedule was due, planned yet or not, before `until`."""
 
     async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, str]:
         """Extend the leases that are still ours; return their occurrences, each with its place from now on."""

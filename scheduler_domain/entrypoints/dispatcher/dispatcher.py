@@ -110,10 +110,13 @@ class Dispatcher:
         room = MOST_OPEN - self._parts.deliver.open_count
         if room <= 0:
             return GATHER
+        if self._parts.rescue.is_out_of_touch:
+            await self._parts.rescue.obey()
         async with self._parts.claiming:
             if self._stop.is_set():
                 return 0
-            async for held, ended in self._parts.claim.walk(room, lambda: not self._stop.is_set()):
+            absence = self._parts.rescue.absence
+            async for held, ended in self._parts.claim.walk(room, lambda: not self._stop.is_set(), absence):
                 self._parts.deliver.hold(held)
                 self._parts.outcomes.add_ended(ended)
                 self._timer.ring()

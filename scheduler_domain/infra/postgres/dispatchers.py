@@ -6,12 +6,13 @@ answers only after every holder has let go (docs/decisions/0007), so what it ans
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 import structlog
 
 from scheduler_domain.application.ports.dispatchers import Revocation
+from scheduler_domain.domain.misfire import ABSENT_AFTER, Absence
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.statements import statement
 
@@ -32,12 +33,13 @@ class PostgresDispatchers:
         number: int = await self._pool.fetchval("INSERT INTO dispatcher (name) VALUES ($1) RETURNING id", name)
         return number
 
-    async def beat(self, number: int, obeyed: Sequence[int]) -> None:
-        """Say that this dispatcher lives and what it obeyed; the answer sets the clock by the database's."""
+    async def beat(self, number: int, obeyed: Sequence[int]) -> Absence | None:
+        """See the port. The answer also sets the clock by the database's."""
         async with self._pool.acquire() as connection:
             asked_at = self._clock.monotonic()
-            now: datetime = await connection.fetchval(statement("beat_dispatcher"), number, obeyed, self._name)
-            self._clock.observe(now, asked_at, self._clock.monotonic())
+            row = await connection.fetchrow(statement("beat_dispatcher"), number, obeyed, self._name, ABSENT_AFTER)
+            self._clock.observe(row["now"], asked_at, self._clock.monotonic())
+        return None if row["began"] is None else Absence(row["began"], row["ended"])
 
     async def recent_revocations(self) -> list[Revocation]:
         rows = await self._pool.fetch(

@@ -38,6 +38,17 @@ class PostgresDueQueue:
         )
         return [Claimed(*row) for row in rows]
 
+    async def overtaken(self, claimed: Sequence[Claimed], until: float) -> set[UUID]:
+        rows = await self._pool.fetch(
+            statement("overtaken_occurrences"),
+            [item.tenant_id for item in claimed],
+            [item.schedule_id for item in claimed],
+            [item.id for item in claimed],
+            [item.scheduled_for for item in claimed],
+            datetime.fromtimestamp(until, UTC),
+        )
+        return {row["id"] for row in rows}
+
     async def renew(self, claimed: Sequence[Claimed]) -> dict[UUID, str]:
         rows = await self._pool.fetch(statement("renew_leases"), *_leases(claimed), self._lease_length)
         return dict(rows)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from scheduler_domain.application.ports.dispatchers import Revocation
+from scheduler_domain.domain.misfire import ABSENT_AFTER, Absence
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatchers import REVOCATION_LIFETIME
 from tests.simulation.link import DIRECT, Link
@@ -27,14 +28,19 @@ class MemoryDispatchers:
 
         return await self._link.call(f"register {name}", effect)
 
-    async def beat(self, number: int, obeyed: Sequence[int]) -> None:
-        async def effect() -> datetime:
-            self._tables.dispatchers[number] = DispatcherRow(self._tables.now(), frozenset(obeyed))
-            return self._tables.now()
+    async def beat(self, number: int, obeyed: Sequence[int]) -> Absence | None:
+        async def effect() -> tuple[datetime, Absence | None]:
+            tables, now = self._tables, self._tables.now()
+            if tables.seen_at is not None and now > tables.seen_at + ABSENT_AFTER:
+                tables.absence = Absence(tables.seen_at.timestamp(), now.timestamp())
+            tables.seen_at = now
+            tables.dispatchers[number] = DispatcherRow(now, frozenset(obeyed))
+            return now, tables.absence
 
         asked_at = self._clock.monotonic()
-        now = await self._link.call("beat", effect)
+        now, absence = await self._link.call("beat", effect)
         self._clock.observe(now, asked_at, self._clock.monotonic())
+        return absence
 
     async def recent_revocations(self) -> Sequence[Revocation]:
         async def effect() -> Sequence[Revocation]:

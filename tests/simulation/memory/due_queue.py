@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.schedule import ScheduleState
 from tests.simulation.link import DIRECT, Link
 from tests.simulation.memory.schedule_states import complete, disable
-from tests.simulation.memory.tables import LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
+from tests.simulation.memory.tables import NEVER, LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
 
 
 class MemoryDueQueue:
@@ -29,6 +29,12 @@ class MemoryDueQueue:
         return await self._link.call(
             "claim", lambda: self._claim(limit, ahead, -math.inf if from_tag is None else from_tag)
         )
+
+    async def overtaken(self, claimed: Sequence[Claimed], until: float) -> set[UUID]:
+        async def effect() -> set[UUID]:
+            return {item.id for item in claimed if self._is_overtaken(item, datetime.fromtimestamp(until, UTC))}
+
+        return await self._link.call("overtaken", effect)
 
     async def renew(self, claimed: Sequence[Claimed]) -> Mapping[UUID, tuple[int, int]]:
         async def effect() -> Mapping[UUID, tuple[int, int]]:
@@ -112,6 +118,7 @@ class MemoryDueQueue:
             if len(chosen) == limit:
                 break
         for row in chosen:
+            row.may_have_started = row.may_have_started or row.lease_until > NEVER
             row.lease_until = now + self._lease_length
             row.lease_token += 1
             row.version += 1
@@ -120,6 +127,15 @@ class MemoryDueQueue:
         for item in claimed:
             self._tables.on_change.claimed(self._number, item, now + self._lease_length)
         return claimed
+
+    def _is_overtaken(self, item: Claimed, until: datetime) -> bool:
+        tables = self._tables
+        rows = [row for row in (*tables.queue.values(), *tables.ledger.values()) if row.kind == "SCHEDULED"]
+        later = [row for row in rows if _key(row) == _key(item) and row.scheduled_for > item.scheduled_for]
+        cursor = tables.cursors.get(_key(item))
+        is_unplanned = cursor is not None and cursor.next_fire_at is not None and cursor.next_fire_at < until
+        is_there = any(row.due_at < until and getattr(row, "status", None) != "CANCELLED" for row in later)
+        return is_there or is_unplanned
 
     def _is_free(self, row: QueuedRow, now: datetime) -> bool:
         return row.lease_until < now
@@ -151,6 +167,7 @@ class MemoryDueQueue:
             None if schedule is None else schedule.revision,
             None if schedule is None else schedule.state,
             None if stored is None else stored.definition_text,
+            may_have_started=row.may_have_started,
         )
 
     async def _ours(self, claimed: Sequence[Claimed]) -> list[tuple[Claimed, QueuedRow]]:
@@ -233,7 +250,7 @@ def _ended_apart(delivery: DeliveredTogether) -> list[Ended]:
     ]
 
 
-def _key(claimed: Claimed) -> ScheduleKey:
+def _key(claimed: Claimed | QueuedRow | LedgerRow) -> ScheduleKey:
     return ScheduleKey(claimed.tenant_id, claimed.schedule_id)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from scheduler_domain.application.ports.due_queue import Claimed
+from scheduler_domain.domain.misfire import Absence
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
 from scheduler_domain.domain.planning import Cursor
 from scheduler_domain.domain.schedule import Schedule
@@ -57,6 +58,7 @@ class QueuedRow:
     leased_by: int | None = None
     attempt_count: int = 0
     first_fired_at: datetime | None = None
+    may_have_started: bool = False
     version: int = 0
     """Where the row is kept: each write of a row puts it elsewhere."""
 
@@ -172,6 +174,8 @@ class Tables:
     ledger: dict[UUID, LedgerRow] = field(default_factory=dict)
     attempts: dict[tuple[UUID, int], str] = field(default_factory=dict)
     dispatchers: dict[int, DispatcherRow] = field(default_factory=dict)
+    seen_at: datetime | None = None
+    absence: Absence | None = None
     revocations: list[Revoked] = field(default_factory=list)
     sequence: Iterator[int] = field(default_factory=lambda: count(1))
     _held: set[ScheduleKey] = field(default_factory=set)

@@ -8,6 +8,7 @@ UPDATE due_queue
 SET revision = $4::integer,
     lease_until = CASE WHEN lease_until > $5::timestamptz AND due_at <= $5::timestamptz THEN lease_until
                        ELSE '-infinity' END,
+    may_have_started = may_have_started OR lease_until > '-infinity' AND due_at <= $5::timestamptz,
     leased_by = CASE WHEN lease_until > $5::timestamptz AND due_at <= $5::timestamptz THEN leased_by END,
     lease_token = lease_token + CASE WHEN lease_until > $5::timestamptz AND due_at <= $5::timestamptz THEN 0 ELSE 1 END
 WHERE tenant_id = $1::text AND schedule_id = $2::uuid AND revision = $3::integer AND first_fired_at IS NULL
