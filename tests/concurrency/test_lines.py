@@ -282,7 +282,9 @@ async def test_one_that_started_stands_ahead_of_one_that_is_planned_late_and_due
     async with lines.held([runs], now) as held:
         assert held.standings[runs.id].ahead_count == 0
         assert await held.decide([Decided(runs, None)]) == {runs.id}
-    await store_line(connection, runs.schedule_id, "SCHEDULED", [runs.due_at - timedelta(hours=1)])
+    await store_line(
+        connection, runs.schedule_id, "SCHEDULED", [datetime.fromtimestamp(runs.due_at, UTC) - timedelta(hours=1)]
+    )
     [late] = await queue.claim(1, AHEAD, None)
     async with lines.held([late, runs], now) as held:
         assert (held.standings[late.id].ahead_count, held.standings[late.id].has_started) == (1, False)
