@@ -22,7 +22,7 @@ from tests.chaos.workload import Workload
 HISTORY = "history.json"
 _QUIET_FIRST = 8.0
 _DRAINS_WITHIN = 60.0
-_ANSWERED_WITHIN = 60.0
+_ANSWERED_WITHIN = 240.0  # of a machine that has much else to do as well
 _LOOK_EVERY = 0.25
 
 _READ_LEDGER = """
