@@ -1,6 +1,8 @@
 """Planning on PostgreSQL: exactly once, whoever plans and however often."""
 
 import asyncio
+import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,14 +20,31 @@ from scheduler_domain.domain.planning import plan
 from scheduler_domain.domain.schedule import CronTrigger, OneShotTrigger, RruleTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.dispatch_pool import IDLE_IN_TRANSACTION, open_dispatch_pool
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from tests.support.processes import Processes
 from tests.support.stored import definition, store_schedules
+from tests.support.waiting import eventually
 
 TENANT = "acme"
 WINDOW = timedelta(seconds=60)
+
+
+PLANNING = """
+import asyncio, sys
+from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
+from scheduler_domain.infra.postgres.leadership import PostgresLeadership
+
+async def plan_for_ever():
+    pool = await open_dispatch_pool(sys.argv[1], 1)
+    async with PostgresLeadership(pool).turn() as is_leader:
+        print("leading:", is_leader)
+        await asyncio.Event().wait()
+
+asyncio.run(plan_for_ever())
+"""
 
 
 class AlwaysLeading:
@@ -186,6 +205,42 @@ async def test_what_fired_before_an_edit_of_the_zone_does_not_fire_again_at_the_
     cursor = await connection.fetchrow("SELECT next_fire_at, run_count FROM schedule_cursor")
     assert cursor["next_fire_at"] == soon + timedelta(days=1)
     assert cursor["run_count"] == 1
+
+
+async def test_a_planner_that_is_stopped_in_its_turn_leaves_planning_to_others_before_what_is_planned_runs_out(
+    connection: asyncpg.Connection, pool: asyncpg.Pool, database: str, processes: Processes
+) -> None:
+    await store_schedules(connection, TENANT, planned_from=datetime.now(UTC))
+    sleeper = processes.python("-c", PLANNING, database)
+    await sleeper.wait_for_line("leading: True", within=20)
+    sleeper.send(signal.SIGSTOP)
+    awake = planner(pool, PostgresLeadership(pool))
+    await awake.step()
+    assert await counts(connection) == (0, 0), "the one that was stopped has the turn"
+
+    async def is_planned() -> bool:
+        await awake.step()
+        return await counts(connection) != (0, 0)
+
+    await eventually(is_planned, within=IDLE_IN_TRANSACTION.total_seconds() + 5)
+
+
+async def test_a_turn_lasts_however_long_planning_takes(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    short = timedelta(milliseconds=300)
+    for held in [await pool.acquire() for _ in range(6)]:
+        await held.execute(f"SET idle_in_transaction_session_timeout = {short // timedelta(milliseconds=1)}")
+        await pool.release(held)
+    began = time.monotonic()
+    async with PostgresLeadership(pool, said_every=short / 4).turn() as leads:
+        assert leads
+
+        async def others_lead() -> bool:
+            async with PostgresLeadership(pool).turn() as is_leader:
+                return is_leader
+
+        await eventually(lambda: time.monotonic() - began > 4 * short.total_seconds(), within=10)
+        assert not await others_lead()
+    assert await others_lead()
 
 
 async def test_only_one_of_two_planners_has_the_turn(pool: asyncpg.Pool) -> None:

@@ -17,6 +17,13 @@ from scheduler_domain.infra.postgres.address import PostgresAddress
 from scheduler_domain.infra.postgres.roles import DISPATCH
 
 COMMAND_TIMEOUT: Final = timedelta(seconds=5)
+IDLE_IN_TRANSACTION: Final = timedelta(seconds=10)
+"""How long a process that was stopped, or vanished without a word, in the middle of a transaction keeps its locks.
+
+Transactions here wait for nothing but the loop between two statements, which takes milliseconds; a turn of planning
+may take longer, and says so (leadership.py). Two statements' patience, and as long as a leader in Redis: within the
+minute that is planned ahead, and less than a lease, whose loss such a process meets as well.
+"""
 _SESSION = MappingProxyType(
     {
         "role": DISPATCH,
@@ -28,6 +35,7 @@ _SESSION = MappingProxyType(
         "plan_cache_mode": "force_generic_plan",
         # A statement whose connection we cut must not go on and lease what nobody will hear of.
         "client_connection_check_interval": "1s",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION.total_seconds():.0f}s",
         "application_name": "scheduler dispatch",
     }
 )

@@ -42,6 +42,9 @@ _SESSION = MappingProxyType(
         # A plan outlives the statistics it was made with: made on an empty queue, it would read all of a full one.
         "enable_seqscan": "off",
         "plan_cache_mode": "force_generic_plan",
+        # Four times what a transaction may take: one that is idle for so long is of a process that was stopped, or
+        # vanished, and whoever waits for its locks is not to wait for hours.
+        "idle_in_transaction_session_timeout": "10s",
         "application_name": "scheduler serve",
     }
 )
