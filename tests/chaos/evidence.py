@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from tests.chaos.history import Backfill, Callback, Delivery, History, Queued, Recorded, Story
+from tests.chaos.history import Absence, Backfill, Callback, Delivery, History, Queued, Recorded, Story
 
 Row = TypeVar("Row", Delivery, Recorded, Queued, Callback)
 
@@ -27,6 +27,7 @@ class Evidence(Struct, frozen=True, dict=True):
     queued: list[Queued]
     horizon: float
     callbacks: list[Callback] = []
+    absences: list[Absence] = []
 
     @cached_property
     def planned(self) -> list[Recorded]:
@@ -83,6 +84,7 @@ def evidence_of(history: History) -> list[Evidence]:
             queued.get(story.schedule_id, []),
             history.horizon,
             callbacks.get(story.schedule_id, []),
+            history.absences,
         )
         for story in history.stories
     ]

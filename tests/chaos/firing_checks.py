@@ -64,8 +64,21 @@ def _may_be_skipped(evidence: Evidence, row: Recorded) -> bool:
     if row.reason == "overlap":
         is_explained = may_be_skipped_for_overlap(evidence, row)
     else:
-        is_explained = (row.reason or "").startswith("misfire-") and row.kind == "SCHEDULED"
+        is_explained = row.reason == "misfire-coalesced" and row.kind == "SCHEDULED" and _was_coalesced(evidence, row)
     return is_explained and row.id not in evidence.accepted
+
+
+def _was_coalesced(evidence: Evidence, row: Recorded) -> bool:
+    """Say whether it was missed for want of dispatchers, and a later one of these fired or was withdrawn instead of it.
+
+    All schedules of a run plan a minute ahead, nothing is away for that long, and no policy skips everything.
+    """
+    absence = next((it for it in evidence.absences if it.began <= row.scheduled_for < it.ended), None)
+    if absence is None:
+        return False
+    later = [it for it in evidence.planned if row.scheduled_for < it.scheduled_for <= absence.ended]
+    is_changed = any(change.answered_at >= row.scheduled_for for change in evidence.story.changes)
+    return is_changed or any(it.status != "SKIPPED" for it in later)
 
 
 def _may_be_given_up(evidence: Evidence, row: Recorded) -> bool:

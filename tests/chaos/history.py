@@ -176,6 +176,13 @@ class Instance(Struct, frozen=True):
     schedule_id: str
 
 
+class Absence(Struct, frozen=True):
+    """A time without a heartbeat of any dispatcher, as the product tells it."""
+
+    began: float
+    ended: float
+
+
 class History(Struct, frozen=True):
     """A whole run. What was due at `horizon` or before had its time to drain before the rest was read."""
 
@@ -186,6 +193,7 @@ class History(Struct, frozen=True):
     horizon: float
     instances: list[Instance] = []
     callbacks: list[Callback] = []
+    absences: list[Absence] = []
 
 
 FOREVER = inf

@@ -5,15 +5,17 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.chaos.checker import Findings, check
 from tests.chaos.faults import Faults
-from tests.chaos.history import History, Instance, Queued, Recorded
+from tests.chaos.history import Absence, History, Instance, Queued, Recorded
 from tests.chaos.plan import Fault, plan_faults
 from tests.chaos.stage import Stage, open_stage
 from tests.chaos.stream_reader import stored_deliveries
@@ -24,6 +26,7 @@ _QUIET_FIRST = 8.0
 _DRAINS_WITHIN = 60.0
 _ANSWERED_WITHIN = 240.0  # of a machine that has much else to do as well
 _LOOK_EVERY = 0.25
+_LOOK_FOR_ABSENCES_EVERY = 1.0
 
 _READ_LEDGER = """
 SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::float8, status, reason,
@@ -33,6 +36,9 @@ FROM scheduler.ledger
 _READ_QUEUE = """
 SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::float8
 FROM scheduler.due_queue WHERE scheduled_for <= to_timestamp($1)
+"""
+_READ_ABSENCE = """
+SELECT extract(epoch FROM absent_from)::float8, extract(epoch FROM absent_until)::float8 FROM scheduler.presence
 """
 _READ_INSTANCES = "SELECT tenant_id, template, key, schedule_id::text FROM scheduler.template_instance"
 
@@ -69,10 +75,14 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
     await workload.populate()
     say(f"{len(workload.stories)} schedules, {seconds:.0f} s of faults by seed {seed}")
     faults = plan_faults(seed, seconds)
+    absences: set[Absence] = set()
+    watching = asyncio.create_task(_watch_absences(stage, absences))
     await asyncio.gather(_break(stage, faults, say), workload.keep_changing(seconds))
     say("faults are over; waiting for answers")
     await asyncio.wait_for(workload.settled(), _ANSWERED_WITHIN)
     history, drained_after = await _drained(stage, workload, say)
+    watching.cancel()
+    history = replace(history, absences=sorted(absences, key=lambda absence: absence.began))
     (stage.folder / HISTORY).write_bytes(msgspec.json.encode(history))
     findings = check(history)
     return Verdict(
@@ -88,6 +98,20 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
             **_log_figures(stage),
         },
     )
+
+
+async def _watch_absences(stage: Stage, seen: set[Absence]) -> None:
+    """Collect what the product takes for absences; it keeps the last, and each lasts longer than a look."""
+    while True:
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await asyncpg.connect(stage.servers.urls.postgres_url, timeout=1)
+            try:
+                began, ended = await connection.fetchrow(_READ_ABSENCE, timeout=1)
+            finally:
+                connection.terminate()
+            if began is not None:
+                seen.add(Absence(began, ended))
+        await asyncio.sleep(_LOOK_FOR_ABSENCES_EVERY)
 
 
 async def _break(stage: Stage, faults: list[Fault], say: Callable[[str], None]) -> None:

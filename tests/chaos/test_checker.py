@@ -27,7 +27,7 @@ from tests.chaos.clean_history import (
     without_delivery,
     without_row,
 )
-from tests.chaos.history import Action, Chain, Change, Every, History, Queued
+from tests.chaos.history import Absence, Action, Chain, Change, Every, History, Queued
 
 
 def test_a_clean_history_passes() -> None:
@@ -125,6 +125,20 @@ PLANTED: dict[str, tuple[str, Callable[[History], History]]] = {
             without_delivery(history, EVERY_SECOND, BEGAN + 7), row(EVERY_SECOND, BEGAN + 7, "SKIPPED", "overlap")
         ),
     ),
+    "a misfire while a dispatcher was there": (
+        "unexplained",
+        lambda history: with_row(
+            without_delivery(history, EVERY_SECOND, BEGAN + 7),
+            row(EVERY_SECOND, BEGAN + 7, "SKIPPED", "misfire-coalesced"),
+        ),
+    ),
+    "a misfire in whose place nothing fired": (
+        "unexplained",
+        lambda history: with_row(
+            without_delivery(replace(history, absences=[Absence(BEGAN + 6.5, BEGAN + 7.5)]), EVERY_SECOND, BEGAN + 7),
+            row(EVERY_SECOND, BEGAN + 7, "SKIPPED", "misfire-coalesced"),
+        ),
+    ),
     "a chain that stops": (
         "missing",
         lambda history: replace(history, ledger=[each for each in history.ledger if each.ended_at < BEGAN + 60]),
@@ -183,8 +197,8 @@ def test_what_an_edit_withdrew_is_no_link_of_a_chain() -> None:
     assert kinds(withdrawn) == set()
 
 
-def test_a_misfire_is_explained_and_a_refused_attempt_is_no_duplicate() -> None:
-    history = clean()
+def test_a_misfire_in_an_absence_is_explained_and_a_refused_attempt_is_no_duplicate() -> None:
+    history = replace(clean(), absences=[Absence(BEGAN + 5.5, BEGAN + 8.5)])
     history = with_row(
         without_delivery(history, EVERY_SECOND, BEGAN + 7), row(EVERY_SECOND, BEGAN + 7, "SKIPPED", "misfire-coalesced")
     )
