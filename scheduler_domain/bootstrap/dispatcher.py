@@ -55,8 +55,9 @@ from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
 from scheduler_domain.settings import Settings
 
-_QUEUE_CONNECTIONS = 7  # a claim, an admission, two records, a renewal, a heartbeat, and one to spare for housekeeping
+_QUEUE_CONNECTIONS = 7  # a claim, an admission, two records, a renewal, a heartbeat, and one to spare
 _PLANNING_CONNECTIONS = 2
+_HOUSE_CONNECTIONS = 1  # of its own: whatever housekeeping waits for, planning does not
 _REPLANNING_CONNECTIONS = 2
 _HTTP_SLOTS = 256
 BEATS_AT_START = 3
@@ -95,6 +96,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         pool = await _pool(stack, postgres_url, _QUEUE_CONNECTIONS)
         planning_pool = await _pool(stack, postgres_url, _PLANNING_CONNECTIONS, hash_joins=True)
+        house_pool = await _pool(stack, postgres_url, _HOUSE_CONNECTIONS)
         dispatchers = PostgresDispatchers(pool, clock)
         number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
         stack.push_async_callback(dispatchers.leave, number)
@@ -146,7 +148,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             broker_lanes=tuple(brokers),
             sends_in_flight=SENDS_IN_FLIGHT,
             listen=lambda on_due, on_revoked: listen(postgres_url, on_due, on_revoked),
-            keep_house=Housekeeping(planning_pool, clock, measurements, settings.dispatcher.ledger_retention).step,
+            keep_house=Housekeeping(house_pool, clock, measurements, tags, settings.dispatcher.ledger_retention).step,
             follow=follow,
             follow_weights=follow_weights,
             replan=await _replan(stack, settings, planning_pool, clock, tags),

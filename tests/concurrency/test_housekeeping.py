@@ -1,4 +1,4 @@
-"""Housekeeping: pauses that named their end are lifted, once, and the ledger forgets by age."""
+"""Housekeeping: months are made ahead, what is old is forgotten, and a count that fails holds nothing up."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,20 +9,20 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.ids import occurrence_id
-from scheduler_domain.domain.schedule import OneShotTrigger
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
-from tests.support.stored import definition, store_schedules
+from tests.support.stored import store_schedules
 
 TENANT = "acme"
 
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    opened = await open_dispatch_pool(database, 3, hash_joins=True)
+    opened = await open_dispatch_pool(database, 3)
     yield opened
     await opened.close()
 
@@ -39,7 +39,7 @@ class MovedClock(DatabaseClock):
 
 
 def keeping(pool: asyncpg.Pool, retention: timedelta | None, *, ahead: timedelta) -> Housekeeping:
-    return Housekeeping(pool, MovedClock(ahead), PrometheusMeasurements(CollectorRegistry()), retention)
+    return Housekeeping(pool, MovedClock(ahead), PrometheusMeasurements(CollectorRegistry()), StartTags(), retention)
 
 
 async def months(connection: asyncpg.Connection, parent: str = "ledger") -> list[str]:
@@ -80,51 +80,48 @@ async def kept(connection: asyncpg.Connection) -> set[UUID]:
     return ended
 
 
-@pytest.fixture
-def housekeeping(pool: asyncpg.Pool) -> Housekeeping:
-    return Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()))
+async def test_a_count_that_fails_keeps_nothing_else_from_its_turn_and_waits_for_its_own(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    await connection.execute("SET search_path = scheduler")
+    await connection.execute("REVOKE SELECT ON schedule FROM scheduler_dispatch")
+    await connection.execute("GRANT SELECT (tenant_id, id, resume_at) ON schedule TO scheduler_dispatch")
+    house = keeping(pool, None, ahead=timedelta(days=400))
+    made_before = await months(connection)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await house.step()
+    assert len(await months(connection)) > len(made_before)
+    await house.step()  # would fail again, if it counted again
 
 
-async def pause_until(connection: asyncpg.Connection, resume_at: datetime) -> None:
+async def test_schedules_are_counted_by_state(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    await store_schedules(connection, TENANT, 3)
     await connection.execute(
-        "UPDATE schedule SET state = 'PAUSED', state_reason = 'tests', resume_at = $1, paused_at = now()", resume_at
+        "UPDATE schedule SET state = 'PAUSED' WHERE id = (SELECT min(id::text)::uuid FROM schedule)"
     )
+    registry = CollectorRegistry()
+    await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(registry), StartTags()).step()
+    states = ("ACTIVE", "PAUSED", "COMPLETED")
+    assert [registry.get_sample_value("scheduler_schedules", {"state": state}) for state in states] == [2, 1, None]
 
 
-async def state(connection: asyncpg.Connection) -> asyncpg.Record:
-    return await connection.fetchrow(
-        "SELECT s.state, s.version, s.resume_at, c.next_fire_at FROM schedule s"
-        " JOIN schedule_cursor c ON c.schedule_id = s.id"
+async def test_old_answers_and_moves_are_forgotten_however_many_and_young_ones_are_not(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    await connection.execute("SET search_path = scheduler")
+    await connection.execute(
+        "INSERT INTO idempotent_request (tenant_id, key, fingerprint, created_at)"
+        " SELECT 'acme', 'old' || n, ''::bytea, now() - interval '25 h' FROM generate_series(1, 12000) AS n"
+        " UNION ALL SELECT 'acme', 'young', '', now() - interval '23 h'"
     )
-
-
-async def test_a_pause_is_lifted_at_its_end_and_planning_goes_on_from_now(
-    connection: asyncpg.Connection, housekeeping: Housekeeping
-) -> None:
-    await store_schedules(connection, TENANT)
-    await pause_until(connection, datetime.now(UTC) - timedelta(seconds=1))
-    await asyncio.gather(housekeeping.step(), housekeeping.step())
-    after = await state(connection)
-    assert (after["state"], after["version"], after["resume_at"]) == ("ACTIVE", 2, None)
-    assert timedelta(0) < after["next_fire_at"] - datetime.now(UTC) <= timedelta(minutes=1)
-
-
-async def test_a_pause_goes_on_until_its_end(connection: asyncpg.Connection, housekeeping: Housekeeping) -> None:
-    await store_schedules(connection, TENANT)
-    await pause_until(connection, datetime.now(UTC) + timedelta(minutes=1))
-    await housekeeping.step()
-    after = await state(connection)
-    assert (after["state"], after["next_fire_at"]) == ("PAUSED", None)
-
-
-async def test_a_schedule_with_nothing_left_is_completed(
-    connection: asyncpg.Connection, housekeeping: Housekeeping
-) -> None:
-    past = OneShotTrigger((datetime.now(UTC) - timedelta(minutes=1)).isoformat())
-    await store_schedules(connection, TENANT, of=definition(past))
-    await pause_until(connection, datetime.now(UTC) - timedelta(seconds=1))
-    await housekeeping.step()
-    assert (await state(connection))["state"] == "COMPLETED"
+    await connection.execute(
+        "INSERT INTO tzdata_move (tenant_id, schedule_id, version, occurrence_id, was_at, moved_at)"
+        " SELECT 'acme', gen_random_uuid(), '2026a', gen_random_uuid(), now(), now() - n * interval '1 day'"
+        " FROM unnest('{399, 401, 402}'::int[]) AS n"
+    )
+    await asyncio.gather(*(keeping(pool, None, ahead=timedelta(0)).step() for _ in range(2)))
+    assert await connection.fetchval("SELECT array_agg(key) FROM idempotent_request") == ["young"]
+    assert await connection.fetchval("SELECT count(*) FROM tzdata_move") == 1
 
 
 async def test_a_month_is_dropped_once_all_of_it_is_older_than_what_is_kept(

@@ -281,7 +281,7 @@ async def test_a_chain_goes_on_once_though_its_occurrence_was_left_to_a_holder(
         await api.resumed(schedule)
     else:
         await store.execute("UPDATE schedule SET resume_at = now()")
-        await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry())).step()
+        await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()), StartTags()).step()
     await dispatcher.queue.record_ended([delivered(held[0])])
     ahead = await store.fetchval("SELECT count(*) FROM due_queue")
     planned = await store.fetchval("SELECT count(next_fire_at) FROM schedule_cursor")
@@ -311,7 +311,7 @@ async def test_a_chain_whose_occurrence_is_under_way_is_moved_on_by_its_end_alon
     await until(datetime.fromtimestamp(held.claimed.due_at, UTC))
     await api.paused(schedule)
     await store.execute("UPDATE schedule SET resume_at = now()")
-    await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry())).step()
+    await Housekeeping(pool, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()), StartTags()).step()
     assert await store.fetchval("SELECT next_fire_at FROM schedule_cursor") is None
     assert [row["id"] for row in await queued(store)] == [held.claimed.id]
 

@@ -220,3 +220,58 @@ async def test_reading_weights_costs_by_the_tenants_that_differ_however_many_are
     assert scan["Index Name"] == "tenant_weighted"
     assert scan["Actual Rows"] == 20
     assert nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"] < 40
+
+
+async def test_counting_schedules_reads_their_states_alone(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    await connection.execute("SET search_path = scheduler")
+    await connection.execute(
+        "INSERT INTO schedule (tenant_id, id, name, trigger_type, target_kind, definition, created_at, updated_at,"
+        " created_by) SELECT 'acme', gen_random_uuid(), 'n', 'CRON', 'EVENT', json_build_object('payload',"
+        " repeat('x', 300)), now(), now(), 'tests' FROM generate_series(1, 20000)"
+    )
+    await connection.execute("VACUUM schedule")
+    nodes = await plan_of(pool, "count_schedules")
+    [scan] = [node for node in nodes if node.get("Relation Name") == "schedule"]
+    assert (scan["Node Type"], scan["Index Name"], scan["Heap Fetches"]) == ("Index Only Scan", "schedule_state", 0)
+    assert scan["Shared Hit Blocks"] + scan["Shared Read Blocks"] < 60
+    assert await connection.fetchval("SELECT pg_relation_size('schedule') / 8192") > 1_000
+
+
+async def test_forgetting_finds_the_oldest_by_age_and_a_part_at_a_time(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    await connection.execute("SET search_path = scheduler")
+    await connection.execute(
+        "INSERT INTO idempotent_request (tenant_id, key, fingerprint, created_at)"
+        " SELECT 'acme', n, '', now() - n * interval '1 s' FROM generate_series(1, 5000) AS n"
+    )
+    await connection.execute(
+        "INSERT INTO tzdata_move (tenant_id, schedule_id, version, occurrence_id, was_at, moved_at)"
+        " SELECT 'acme', gen_random_uuid(), '2026a', gen_random_uuid(), now(), now() - n * interval '1 s'"
+        " FROM generate_series(1, 5000) AS n"
+    )
+    requests = await plan_of(pool, "forget_requests", timedelta(0), 100)
+    assert indexes(requests) == {"idempotent_request_created_at", "idempotent_request_pkey"}
+    moves = await plan_of(pool, "forget_moves", timedelta(0), 100)
+    assert indexes(moves) == {"tzdata_move_moved_at", "tzdata_move_pkey"}
+    for nodes in (requests, moves):
+        assert tables_read_whole(nodes) == set()
+        assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes) == 100
+
+
+async def test_strays_are_found_by_their_end(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    """A function has no plan to look at; what it read is counted as it reads it."""
+    await connection.execute("SET search_path = scheduler")
+    await connection.execute(
+        "INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, attempt_count,"
+        " fired_at, ended_at) SELECT 'acme', ('01000000' || substr(gen_random_uuid()::text, 9))::uuid,"
+        " gen_random_uuid(), 'BACKFILL', 1, now(), now(), 'COMPLETED', 1, now(), now() - n * interval '1 s'"
+        " FROM generate_series(1, 5000) AS n"
+    )
+    async with pool.acquire() as dispatcher, dispatcher.transaction():
+        assert await dispatcher.fetchval("SELECT prune_strays(now() - interval '4990.5 s', 5000)") == 10
+        read = await dispatcher.fetchrow(
+            "SELECT seq_scan, idx_tup_fetch FROM pg_stat_xact_all_tables WHERE relname = 'ledger_stray'"
+        )
+    assert read["seq_scan"] == 0
+    assert read["idx_tup_fetch"] <= 20
