@@ -172,6 +172,7 @@ PAUSE: Final = Operation(
     tag=_TAG,
     summary="Pause a schedule",
     description="What is planned and was not started is withdrawn. Pausing what is paused changes nothing."
+    " With `resumeAt` the pause ends by itself, and the schedule goes on from that instant, itself included."
     " Answered once no dispatcher can start an attempt any more; 503 where one is silent for five seconds, and a"
     " repetition waits on.",
     role=Role.OPERATOR,
