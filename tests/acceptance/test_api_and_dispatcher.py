@@ -122,6 +122,26 @@ async def test_after_the_answer_to_a_pause_or_a_deletion_nothing_is_sent(
         receiver.requests.clear()
 
 
+async def test_a_pause_until_an_instant_fires_at_that_instant_again_and_at_none_before(
+    editor: httpx.AsyncClient, dispatcher: RunningProcess, receiver: Receiver
+) -> None:
+    path = await created(editor, trigger=EACH_SECOND, misfire={"policy": "SKIP"}, target=webhook(receiver))
+    await receiver.wait_for(1, within=10)
+    paused_at = datetime.now(UTC)
+    resume_at = paused_at.replace(microsecond=0) + timedelta(seconds=4)
+    answer = await editor.post(f"{path}/pause", json={"resumeAt": resume_at.isoformat()})
+    assert answer.status_code == 200, answer.text
+
+    async def fired_since() -> list[datetime]:
+        ended = await history(editor, path, status="COMPLETED")
+        fired = sorted(datetime.fromisoformat(item["scheduledFor"]) for item in ended)
+        return [at for at in fired if at > paused_at + timedelta(seconds=2)]
+
+    [first, *_] = await eventually(fired_since, within=20)
+    assert first == resume_at
+    assert await history(editor, path, status="SKIPPED") == []
+
+
 async def test_an_edit_is_what_is_delivered_from_its_answer_on(
     editor: httpx.AsyncClient, dispatcher: RunningProcess, receiver: Receiver
 ) -> None:
