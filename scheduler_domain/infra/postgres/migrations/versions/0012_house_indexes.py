@@ -7,7 +7,7 @@ its state seldom. Few occurrences lie outside every month of the ledger.
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
