@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from scheduler_domain.domain import lease
 from scheduler_domain.domain.address_guard import AllowedNets
 from scheduler_domain.domain.errors import ConfigurationError
 
@@ -215,7 +216,7 @@ def _webhook(variables: "_Variables") -> WebhookSettings:
 def _dispatcher(variables: "_Variables") -> DispatcherSettings:
     return DispatcherSettings(
         concurrency=variables.whole("DISPATCHER_CONCURRENCY", 0, 1, 100_000) or None,
-        lease=variables.seconds("DISPATCHER_LEASE_SEC", 15, 3, 3_600),
+        lease=variables.seconds("DISPATCHER_LEASE_SEC", 15, lease.SHORTEST // timedelta(seconds=1), 3_600),
         lookahead=variables.seconds("DISPATCHER_LOOKAHEAD_SEC", 60, 5, 3_600),
         shutdown_grace=variables.seconds("SHUTDOWN_GRACE_SEC", 25, 0, 600),
         port=variables.whole("DISPATCHER_PORT", 3081, 0, 65_535),

@@ -45,15 +45,18 @@ class RescueOccurrences:
         self._clock = clock
         self._claiming = claiming
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
-        self._renew_below = self._trusted_for - (lease_length / 3).total_seconds()
+        self._renewed_below = lease.renewed_below(lease_length).total_seconds()
         self._obeyed: set[int] = set()
         self._heard_at = -math.inf
         self.absence: Absence | None = None
 
     async def renew(self) -> int:
-        """Renew the leases that have been held for a while; drop those that others hold by now."""
+        """Renew the leases that have been held for a while; drop those that others hold by now.
+
+        To be called each `lease.LOOKED_AT_EVERY`.
+        """
         asked_at = self._clock.monotonic()
-        ageing = [item for item in self._deliver.open() if item.lease_ends - asked_at < self._renew_below]
+        ageing = [item for item in self._deliver.open() if item.lease_ends - asked_at < self._renewed_below]
         for start in range(0, len(ageing), _LEASES_PER_WRITE):
             batch = ageing[start : start + _LEASES_PER_WRITE]
             asked_at = self._clock.monotonic()

@@ -11,3 +11,17 @@ from datetime import timedelta
 
 LENGTH = timedelta(seconds=15)
 MARGIN = timedelta(seconds=2)
+LOOKED_AT_EVERY = timedelta(seconds=1)
+SHORTEST = MARGIN + 2 * LOOKED_AT_EVERY
+"""A lease that is trusted for less may run out between two looks, and what waits under it would never start."""
+
+
+def renewed_below(length: timedelta) -> timedelta:
+    """Return how long a lease may still be trusted when it is time to renew it.
+
+    A third of its length after it was claimed or renewed, and while a look that comes late still finds it.
+
+    >>> renewed_below(LENGTH).total_seconds(), renewed_below(SHORTEST).total_seconds()
+    (8.0, 2.0)
+    """
+    return max(length - MARGIN - length / 3, 2 * LOOKED_AT_EVERY)

@@ -85,5 +85,5 @@ async def test_without_a_database_a_server_refuses_to_start_and_names_scheduler_
 async def test_a_bad_value_in_the_environment_is_told_in_one_line(command: str) -> None:
     ended = await scheduler(command, environment={"DISPATCHER_LEASE_SEC": "soon"})
     assert ended.exit_code == 1
-    assert "DISPATCHER_LEASE_SEC=soon: a number of seconds from 3 to 3600 is accepted" in ended.stdout + ended.stderr
+    assert "DISPATCHER_LEASE_SEC=soon: a number of seconds from 4 to 3600 is accepted" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr

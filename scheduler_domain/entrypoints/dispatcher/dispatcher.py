@@ -14,6 +14,7 @@ import structlog
 from scheduler_domain.application.follow_weights import READ_EVERY
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
 from scheduler_domain.bootstrap.dispatcher import DispatcherParts
+from scheduler_domain.domain import lease
 from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping, try_once
 
 MOST_OPEN = 120_000
@@ -167,7 +168,7 @@ class Dispatcher:
 
     async def _renew_step(self) -> float:
         await self._parts.rescue.renew()
-        return HEARTBEAT
+        return lease.LOOKED_AT_EVERY.total_seconds()
 
     async def _obey_step(self) -> float:
         if await self._parts.rescue.obey():
