@@ -8,8 +8,9 @@ They ask at their instant and not when they are claimed, which is seconds before
   the first decided, also where a row was planned late and stands ahead of one that runs.
 - A mark belongs to the occurrence and not to the dispatcher: it outlives a retry, a lost lease, and the wait for a
   callback. Whoever claims the row next starts it, and nobody starts another.
-- What has to wait is given back, and is woken by the transaction that records the end it waits for. Where that wakes
-  nobody (an end that was no end of an attempt), it asks again by itself, ever more rarely.
+- What has to wait is given back, and is woken by the transaction that records the end it waits for, even out of the
+  hands of whoever has claimed it ahead to ask again: that one finds it lost. Where nobody is woken (an end that was no
+  end of an attempt, a row that another has locked just then), it asks again by itself, ever more rarely.
 - What cannot be prevented: a dispatcher that was stopped for longer than its lease may have a request under way at the
   receiver while its successor ends the occurrence and the next one starts.
 

@@ -21,6 +21,7 @@ from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.ids import occurrence_id
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
 from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
 from scheduler_domain.domain.schedule import FixedDelayTrigger, Overlap, Retry
 from scheduler_domain.domain.target import HttpRequest, HttpTarget
@@ -56,6 +57,8 @@ class Receiver:
         self.met: list[tuple[UUID, UUID]] = []
         self.started: list[UUID] = []
         self.is_silent = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def send(self, delivery: Delivery, _: bytes) -> Outcome:
         other = self.under_way.get(delivery.schedule_id)
@@ -65,6 +68,7 @@ class Receiver:
         self.started.append(delivery.occurrence_id)
         if self.is_silent:
             await asyncio.Event().wait()
+        await self.may_answer.wait()
         for _round_trip in range(self._chance.randrange(1, 6)):
             await self._pool.fetchval("SELECT 1")
         if self._chance.random() < self._failing:
@@ -323,6 +327,69 @@ async def test_an_end_wakes_the_next_in_line_and_only_it(connection: asyncpg.Con
     assert [item.id for item in await queue.claim(10, AHEAD, None)] == [second.id]
 
 
+async def test_an_end_wakes_the_next_in_line_though_it_was_claimed_ahead_of_asking_again(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    queue, lines = PostgresDueQueue(pool, 1), PostgresLines(pool)
+    [first, second, third] = await claimed_line(connection, queue, 3)
+    later, in_a_minute = datetime.now(UTC) + 2 * AHEAD, timedelta(minutes=1)
+    async with lines.held([first, second, third], later) as held:
+        await held.decide([Decided(first, None), Decided(second, 2 * AHEAD), Decided(third, in_a_minute)])
+    [ahead] = await queue.claim(10, 3 * AHEAD, None)
+    await queue.record_ended([completed(first)])
+    [woken] = await PostgresDueQueue(pool, 2).claim(10, AHEAD, None)
+    assert (woken.id, woken.may_have_started) == (second.id, False)
+    assert woken.start_tag < ahead.start_tag
+    async with lines.held([ahead, woken], later) as held:
+        assert await held.decide([Decided(ahead, None)]) == set(), "whoever had claimed it ahead has lost it"
+        assert held.standings[second.id].ahead_count == 0
+    assert await queue.renew([ahead]) == {}
+
+
+async def test_an_end_takes_nothing_from_a_holder_that_asks_at_its_instant_or_has_started(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    """As where an edit gave the schedule its policy while an occurrence of it, tagged a little late, was under way."""
+    queue, lines = PostgresDueQueue(pool, 1), PostgresLines(pool)
+    [first, second] = await claimed_line(connection, queue, 2)
+    async with lines.held([first, second], datetime.now(UTC) + AHEAD) as held:
+        await held.decide([Decided(first, None)])
+    await connection.execute(
+        "UPDATE scheduler.due_queue SET due_at = now(), start_tag = now() + $2 WHERE id = $1",
+        second.id,
+        MISFIRE_THRESHOLD,
+    )
+    await queue.record_ended([completed(first)])
+    assert await PostgresDueQueue(pool, 2).claim(10, 2 * AHEAD, None) == []
+    assert list(await queue.renew([second])) == [second.id]
+
+
+async def test_what_waited_starts_when_the_one_before_ends_and_not_when_it_would_have_asked_again(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    [schedule] = await store_schedules(connection, TENANT, of=definition(target=TO_HTTP, overlap="BUFFER_ALL"))
+    a_while_ago = datetime.now(UTC) - timedelta(seconds=14)  # a quarter of it is waited, less than a claim's reach
+    [running, waiting] = await store_line(connection, schedule, "SCHEDULED", [a_while_ago, a_while_ago + AHEAD])
+    receiver = Receiver(pool, random.Random(1))  # noqa: S311 - no secret
+    receiver.may_answer.clear()
+    dispatchers = [Dispatcher(pool, number, receiver) for number in range(2)]
+    for dispatcher in dispatchers:
+        dispatcher.start()
+    claimed_ahead = (
+        "SELECT start_tag FROM scheduler.due_queue"
+        " WHERE id = $1 AND start_tag > now() + interval '1 second' AND lease_until > now()"
+    )
+    would_have_asked_at = await eventually(lambda: connection.fetchval(claimed_ahead, waiting), within=20)
+    receiver.may_answer.set()
+    await eventually(lambda: all_ended(connection), within=20)
+    for dispatcher in dispatchers:
+        await dispatcher.stop()
+    assert receiver.started == [running, waiting]
+    assert receiver.met == []
+    fired_at = await connection.fetchval("SELECT fired_at FROM scheduler.ledger WHERE id = $1", waiting)
+    assert fired_at < would_have_asked_at
+
+
 async def test_what_starts_before_it_would_have_asked_again_may_be_called_back_at_once(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
@@ -331,7 +398,7 @@ async def test_what_starts_before_it_would_have_asked_again_may_be_called_back_a
     async with lines.held([first, second], datetime.now(UTC) + AHEAD) as held:
         await held.decide([Decided(first, None), Decided(second, AHEAD / 2)])
     [ahead] = await queue.claim(10, AHEAD, None)
-    await queue.record_ended([completed(first)])
+    await connection.execute("DELETE FROM scheduler.due_queue WHERE id = $1", first.id)  # withdrawn, which wakes nobody
     async with lines.held([ahead], datetime.now(UTC) + AHEAD) as held:
         assert await held.decide([Decided(ahead, None)]) == {ahead.id}
     await connection.execute("SET search_path = scheduler")

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
 from scheduler_domain.infra.postgres.arrays import array_text, instants_text
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.statements import statement
@@ -153,7 +154,7 @@ async def test_looking_at_a_long_line_stops_where_it_no_longer_matters(
 
 async def test_waking_reads_the_lines_that_were_freed_alone(pool: asyncpg.Pool, leases: tuple[list[Any], ...]) -> None:
     tenants, schedules, *_ = leases
-    nodes = await plan_of(pool, "wake_lines", tenants[:5], schedules[:5])
+    nodes = await plan_of(pool, "wake_lines", tenants[:5], schedules[:5], MISFIRE_THRESHOLD)
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == {"due_queue_pkey"}
 

@@ -146,7 +146,8 @@ class DueQueue(Protocol):
     async def record_ended(self, ended: Sequence[Ended]) -> int:
         """Move each to the ledger, fenced by its token; return how many still were ours.
 
-        Where an end `frees_line`, the next of its schedule that waits may ask for its turn at once.
+        Where an end `frees_line`, the next of its schedule that waits may ask for its turn at once: whoever has claimed
+        it ahead, to ask again later, loses it.
         What was delivered and then withdrawn gets its true row too; it is not counted as ours.
         """
 

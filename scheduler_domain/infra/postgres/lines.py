@@ -11,6 +11,7 @@ import asyncpg
 from scheduler_domain.application.ports.due_queue import Claimed
 from scheduler_domain.application.ports.lines import Decided, HeldLines, Standing
 from scheduler_domain.domain.callback import Callback
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
 from scheduler_domain.infra.postgres.statements import statement
 
 _in_lock_order = attrgetter("tenant_id", "schedule_id", "id")
@@ -49,7 +50,7 @@ async def wake_lines(connection: asyncpg.pool.PoolConnectionProxy, ended: Sequen
     if ended:
         leases = _leases(ended)
         await connection.execute(statement("lock_lines"), *leases[:2])
-        await connection.execute(statement("wake_lines"), *leases[:2])
+        await connection.execute(statement("wake_lines"), *leases[:2], MISFIRE_THRESHOLD)
 
 
 def _standing(row: asyncpg.Record) -> Standing:
