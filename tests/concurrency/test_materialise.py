@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from scheduler_domain.application.follow_tzdata import FollowTzdata
 from scheduler_domain.application.materialise_occurrences import MISSED_ROWS_PER_STEP, MaterialiseOccurrences
@@ -25,7 +26,7 @@ from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.processes import Processes
-from tests.support.stored import definition, store_schedules
+from tests.support.stored import FROM_A_NEWER_RELEASE, definition, store_schedules
 from tests.support.waiting import eventually
 
 TENANT = "acme"
@@ -166,6 +167,22 @@ async def test_a_rule_that_can_no_longer_be_planned_is_set_aside_and_the_rest_go
     row = await connection.fetchrow("SELECT state, state_reason FROM scheduler.schedule WHERE id = $1", broken)
     assert row["state"] == "DISABLED"
     assert "Atlantis/Gone" in row["state_reason"]
+
+
+async def test_a_rule_of_a_newer_release_is_left_to_it_said_once_and_the_rest_goes_on(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    [unknown, *_] = await store_schedules(connection, TENANT, 3, planned_from=datetime.now(UTC))
+    await connection.execute(FROM_A_NEWER_RELEASE, unknown)
+    await connection.execute("UPDATE schedule_cursor SET tzdata = 'another'")  # these are followed first
+    with capture_logs() as logs:
+        for _ in range(2):
+            await planner(pool).step()
+    assert [log["schedule_id"] for log in logs if log["event"] == "rule.unreadable"] == [str(unknown)]
+    planned = await connection.fetch("SELECT DISTINCT schedule_id FROM due_queue")
+    assert len(planned) == 2
+    assert unknown not in {row["schedule_id"] for row in planned}
+    assert await connection.fetchval("SELECT count(*) FROM schedule WHERE state = 'ACTIVE'") == 3
 
 
 async def test_a_counted_rule_planned_step_by_step_ends_after_its_count(

@@ -22,7 +22,7 @@ from scheduler_domain.infra.postgres.pauses import NOTICED_WITHIN, Pauses
 from scheduler_domain.infra.postgres.statements import statement
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
-from tests.support.stored import definition, store_due, store_schedules
+from tests.support.stored import FROM_A_NEWER_RELEASE, definition, store_due, store_schedules
 
 TENANT = "acme"
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -204,6 +204,16 @@ async def test_a_rule_that_can_no_longer_be_planned_is_set_aside_and_the_others_
     row = await connection.fetchrow("SELECT state, state_reason, resume_at FROM schedule WHERE id = $1", broken)
     assert (row["state"], row["resume_at"]) == ("DISABLED", None)
     assert "Atlantis/Gone" in row["state_reason"]
+    assert await connection.fetchval("SELECT count(*) FROM schedule WHERE state = 'ACTIVE'") == 2
+
+
+async def test_a_rule_of_a_newer_release_is_left_to_it_and_the_others_go_on(
+    connection: asyncpg.Connection, pauses: Pauses
+) -> None:
+    [unknown, *_] = await store_paused(connection, seconds_ago(1), count=3)
+    await connection.execute(FROM_A_NEWER_RELEASE, unknown)
+    await pauses.lift()
+    assert await connection.fetchval("SELECT state FROM schedule WHERE id = $1", unknown) == "PAUSED"
     assert await connection.fetchval("SELECT count(*) FROM schedule WHERE state = 'ACTIVE'") == 2
 
 

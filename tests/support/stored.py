@@ -16,6 +16,12 @@ from scheduler_domain.domain.target import EventTarget, Target, target_kind
 EVERY_MINUTE = CronTrigger("* * * * *")
 TO_AN_EVENT = EventTarget("tests.fired")
 
+FROM_A_NEWER_RELEASE = (
+    "UPDATE scheduler.schedule_cursor SET rule = jsonb_set(rule::jsonb, '{trigger}', '{\"type\": \"TIDE\"}')::json"
+    " WHERE schedule_id = $1"
+)
+"""Gives a schedule a trigger that this release does not know."""
+
 Connection = asyncpg.Connection
 
 

@@ -1,12 +1,14 @@
 """Planning in PostgreSQL: read cursors, write what was planned and the moved cursors in one statement."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule
 from scheduler_domain.domain.repeats import may_repeat, without
@@ -16,6 +18,7 @@ from scheduler_domain.infra.postgres.statements import statement
 
 _DECODED_AT_ONCE = 250  # about a millisecond: planning shares the loop with firing
 _decode = msgspec.json.Decoder(PlanningRule).decode
+_log = structlog.get_logger(__name__)
 
 
 @lru_cache(maxsize=16_384)
@@ -32,7 +35,7 @@ class PostgresCursors:
         rows = await self._pool.fetch(statement("cursors_due"), from_, until, limit)
         cursors: list[Cursor] = []
         for start in range(0, len(rows), _DECODED_AT_ONCE):
-            cursors += map(cursor_of, rows[start : start + _DECODED_AT_ONCE])
+            cursors += cursors_of(rows[start : start + _DECODED_AT_ONCE])
             await asyncio.sleep(0)
         return cursors
 
@@ -49,10 +52,31 @@ class PostgresCursors:
         await self._pool.execute(statement("disable_schedules"), *schedule, [reason])
 
 
-def cursor_of(row: asyncpg.Record) -> Cursor:
-    """Return the cursor of a row whose columns stand in the order of its fields."""
-    tenant_id, schedule_id, revision, rule, *rest = row
-    return Cursor(tenant_id, schedule_id, revision, _decode_rule(rule), *rest)
+def cursors_of(rows: Iterable[asyncpg.Record]) -> list[Cursor]:
+    """Return the cursors of rows whose columns stand in the order of its fields, but for those that cannot be read."""
+    cursors: list[Cursor] = []
+    for tenant_id, schedule_id, revision, text, *rest in rows:
+        rule = readable_rule(tenant_id, schedule_id, text)
+        if rule is not None:
+            cursors.append(Cursor(tenant_id, schedule_id, revision, rule, *rest))
+    return cursors
+
+
+def readable_rule(tenant_id: str, schedule_id: UUID, text: str) -> PlanningRule | None:
+    """Return the rule, or None for one that only a newer release can read, which may run beside this one.
+
+    It is left to that release, neither disabled nor in the way of the others.
+    """
+    try:
+        return _decode_rule(text)
+    except msgspec.DecodeError as error:
+        _say_unreadable(tenant_id, schedule_id, str(error))
+        return None
+
+
+@lru_cache(maxsize=1_024)  # said once: such a cursor is met again each second
+def _say_unreadable(tenant_id: str, schedule_id: UUID, error: str) -> None:
+    _log.error("rule.unreadable", tenant_id=tenant_id, schedule_id=str(schedule_id), error=error)
 
 
 async def write_plans(connection: asyncpg.pool.PoolConnectionProxy, plans: Sequence[Plan]) -> int:

@@ -10,19 +10,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
-import msgspec
 from msgspec.structs import replace
 
 from scheduler_domain.domain.fairness import StartTags
-from scheduler_domain.domain.planning import Cursor, PlanningRule, first_cursor, placed, plan
+from scheduler_domain.domain.planning import Cursor, first_cursor, placed, plan
 from scheduler_domain.domain.triggers import TriggerError
-from scheduler_domain.infra.postgres.cursors import PostgresCursors, write_plans
+from scheduler_domain.infra.postgres.cursors import PostgresCursors, readable_rule, write_plans
 from scheduler_domain.infra.postgres.statements import statement
 
 NOTICED_WITHIN: Final = timedelta(seconds=10)
 """Two looks. Until then nothing was missed: the schedule's owner cannot know when a dispatcher looks."""
 _LIFTED_PER_STEP = 100
-_decode_rule = msgspec.json.Decoder(PlanningRule).decode
 
 
 class Pauses:
@@ -40,11 +38,14 @@ class Pauses:
             await self._lift(over)
 
     async def _lift(self, over: asyncpg.Record) -> None:
+        rule = readable_rule(over["tenant_id"], over["id"], over["rule"])
+        if rule is None:
+            return
         paused = Cursor(
             over["tenant_id"],
             over["id"],
             over["revision"],
-            _decode_rule(over["rule"]),
+            rule,
             over["created_at"],
             next_fire_at=None,
             run_count=over["run_count"],

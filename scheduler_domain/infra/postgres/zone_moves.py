@@ -15,7 +15,7 @@ import asyncpg
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.zone_moves import CursorKey, HeldCursors, Visit
 from scheduler_domain.domain.zone_move import Candidate, PlannedAhead, QueuedAhead, ZoneMove
-from scheduler_domain.infra.postgres.cursors import cursor_of, write_plans
+from scheduler_domain.infra.postgres.cursors import cursors_of, write_plans
 from scheduler_domain.infra.postgres.statements import statement
 
 EDITION_HEARD_OF_WITHIN = timedelta(seconds=30)
@@ -47,7 +47,7 @@ class PostgresZoneMoves:
     async def held(self, keys: Sequence[CursorKey], version: str) -> AsyncIterator[HeldCursors]:
         async with self._pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(statement("hold_cursors"), *_columns(keys), version)
-            cursors = [cursor_of(row) for row in rows]
+            cursors = cursors_of(rows)
             ours = [CursorKey(cursor.tenant_id, cursor.schedule_id) for cursor in cursors]
             queued: dict[CursorKey, list[QueuedAhead]] = defaultdict(list)
             for row in await connection.fetch(statement("hold_queued_ahead"), *_columns(ours), self._clock.now()):
