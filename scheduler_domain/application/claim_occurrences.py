@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -62,6 +62,7 @@ class ClaimOccurrences:
         self._from_tag: float | None = None
         self._unexpected: list[Claimed] = []
         self._unjudged: list[Claimed] = []
+        self._unreadable: list[tuple[Claimed, str]] = []
 
     @property
     def is_on_its_way(self) -> bool:
@@ -113,6 +114,14 @@ class ClaimOccurrences:
             await self._queue.release(self._unjudged)
             self._unjudged = []
 
+    def take_unreadable(self) -> list[tuple[Claimed, str]]:
+        """Return, once, what was claimed and cannot be read, and why: it is left to its lease.
+
+        A newer release stored it, whose dispatchers may run beside this one and claim it then.
+        """
+        taken, self._unreadable = self._unreadable, []
+        return taken
+
     async def _prepared(
         self, claimed: Sequence[Claimed], lease_ends: float, absence: Absence | None
     ) -> tuple[list[HeldOccurrence], list[Ended]]:
@@ -127,9 +136,7 @@ class ClaimOccurrences:
         held: list[HeldOccurrence] = []
         ended: list[Ended] = []
         missed: list[Missed] = []
-        for position, item in enumerate(claimed):
-            terms = None if item.definition is None else _decode_terms(item.definition)
-            item.definition = None
+        for position, (item, terms) in enumerate(self._read(claimed)):
             reason = Ending.DELETED if terms is None else _why_not(item)
             if terms is not None and reason is None and absence is not None and was_missed(item, absence):
                 missed.append((item, terms))
@@ -148,6 +155,17 @@ class ClaimOccurrences:
             held += [self._hold(item, terms, lease_ends, None) for item, terms in fires]
             ended += skipped
         return held, ended
+
+    def _read(self, claimed: Sequence[Claimed]) -> Iterator[tuple[Claimed, DeliveryTerms | None]]:
+        """Decode each definition, None of a schedule that is gone; leave out what only a newer release can read."""
+        for item in claimed:
+            try:
+                terms = None if item.definition is None else _decode_terms(item.definition)
+            except msgspec.DecodeError as error:
+                self._unreadable.append((item, str(error)))
+                continue
+            item.definition = None
+            yield item, terms
 
     def _hold(
         self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float, withdrawn_for: str | None

@@ -66,3 +66,23 @@ async def test_what_was_queued_late_goes_out_at_the_pace_of_its_lane_and_is_late
     assert max(item.fire_at for item in held) - now.timestamp() == pytest.approx(1.5, abs=0.02)
     assert len({item.fire_at for item in held}) < 160
     assert {item.late_from for item in held} == {an_hour_ago.timestamp()}
+
+
+async def test_what_only_a_newer_release_can_read_is_left_to_it_and_the_rest_goes_out(
+    connection: asyncpg.Connection, claim: ClaimOccurrences
+) -> None:
+    await store(connection, 3, datetime.now(UTC))
+    unknown = await connection.fetchval(
+        "UPDATE schedule SET definition = jsonb_set(definition::jsonb, '{target}', '{\"kind\": \"PIGEON\"}')::json"
+        " WHERE id = (SELECT min(id::text)::uuid FROM schedule) RETURNING id"
+    )
+    held = await claimed(claim)
+    assert len(held) == 2
+    assert unknown not in {item.claimed.schedule_id for item in held}
+    [(left, error)] = claim.take_unreadable()
+    assert left.schedule_id == unknown
+    assert "PIGEON" in error
+    assert claim.take_unreadable() == []
+    await claim.let_go()
+    row = await connection.fetchrow("SELECT lease_until > now() AS is_leased FROM due_queue WHERE id = $1", left.id)
+    assert row["is_leased"], "a newer release claims it when the lease has run out"

@@ -121,6 +121,8 @@ class Dispatcher:
                 self._parts.deliver.hold(held)
                 self._parts.outcomes.add_ended(ended)
                 self._timer.ring()
+        for item, error in self._parts.claim.take_unreadable():
+            _log.error("claim.unreadable", tenant_id=item.tenant_id, schedule_id=str(item.schedule_id), error=error)
         await self._parts.claim.let_go()
         return 0 if self._parts.claim.is_on_its_way else CLAIM_POLL
 
