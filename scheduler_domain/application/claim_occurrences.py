@@ -34,6 +34,7 @@ from scheduler_domain.domain.withdrawal import Ending, leaves_no_trace
 CLAIM_AHEAD = timedelta(seconds=4)
 ROWS_PER_CLAIM = 1_000
 _LONGEST_WALK = 8
+_LOOK_WHEN_ASKED_SEC, _LOOK_SEC = 0.25, 1.0
 _CATCH_UP_BATCHES_PER_SECOND = 100
 _LATE_AFTER = MISFIRE_THRESHOLD.total_seconds()
 _ACTIVE = ScheduleState.ACTIVE.value  # of an enum member each look-up costs as much as all else that is asked
@@ -42,7 +43,13 @@ _decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
 
 
 class ClaimOccurrences:
-    """One dispatcher's claims. Walks the queue in start-tag order; `look_at_everything` starts over."""
+    """One dispatcher's claims: walks the queue in start-tag order, over and over.
+
+    A walk through a herd goes on from where the last claim ended, for a look from the head passes by all that is leased
+    already. What becomes due behind it (a run by hand, a short retry, a callback, what a lost peer had leased) is found
+    all the same: a second after the last such look the next claim is one, and after a quarter of a second where
+    `look_at_everything` asked for it. A walk that is not on its way always begins at the head.
+    """
 
     def __init__(
         self,
@@ -60,6 +67,8 @@ class ClaimOccurrences:
         self._tracer = tracer
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
         self._from_tag: float | None = None
+        self._looked_at = -math.inf
+        self._is_look_asked_for = False
         self._unexpected: list[Claimed] = []
         self._unjudged: list[Claimed] = []
         self._unreadable: list[tuple[Claimed, str]] = []
@@ -70,8 +79,11 @@ class ClaimOccurrences:
         return self._from_tag is not None
 
     def look_at_everything(self) -> None:
-        """Begin the next claim at the head of the queue: something may have become due behind this walk."""
-        self._from_tag = None
+        """Claim from the head of the queue soon: something may have become due behind this walk.
+
+        Also while a claim is under way, which may have passed by already: it does not count as the look.
+        """
+        self._is_look_asked_for = True
 
     async def walk(
         self, room: int, goes_on: Callable[[], bool], absence: Absence | None = None
@@ -97,9 +109,17 @@ class ClaimOccurrences:
     async def _leased(self, limit: int) -> tuple[Sequence[Claimed], float]:
         """Lease one batch; return it with the monotonic instant until which its leases are trusted."""
         asked_at = self._clock.monotonic()
-        claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._from_tag)
+        claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._next_from(asked_at))
         self._from_tag = claimed[-1].start_tag if len(claimed) == limit else None
         return claimed, asked_at + self._trusted_for
+
+    def _next_from(self, now: float) -> float | None:
+        """Return the tag to claim from, None for the head of the queue; `now` is monotonic."""
+        rests = _LOOK_WHEN_ASKED_SEC if self._is_look_asked_for else _LOOK_SEC
+        if self._from_tag is not None and now < self._looked_at + rests:
+            return self._from_tag
+        self._looked_at, self._is_look_asked_for = now, False
+        return None
 
     async def let_go(self) -> None:
         """Take out of the queue what was withdrawn ahead of its instant, and give back what cannot be judged yet.
