@@ -242,11 +242,32 @@ async def test_a_planner_that_is_stopped_in_its_turn_leaves_planning_to_others_b
     await eventually(is_planned, within=IDLE_IN_TRANSACTION.total_seconds() + 5)
 
 
+async def bound_idle_transactions(pool: asyncpg.Pool, by: timedelta) -> None:
+    for held in [await pool.acquire() for _ in range(pool.get_size())]:
+        await held.execute(f"SET idle_in_transaction_session_timeout = {by // timedelta(milliseconds=1)}")
+        await pool.release(held)
+
+
+async def test_after_a_turn_that_stood_still_for_too_long_the_next_one_is_as_ever(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    await bound_idle_transactions(pool, timedelta(milliseconds=100))
+    leading, size = PostgresLeadership(pool, said_every=timedelta(hours=1)), pool.get_size()
+
+    async def stand_still() -> None:
+        async with leading.turn() as is_leader:
+            assert is_leader
+            await eventually(lambda: pool.get_size() < size, within=5)
+
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await stand_still()
+    async with leading.turn() as is_leader:
+        assert is_leader
+
+
 async def test_a_turn_lasts_however_long_planning_takes(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
     short = timedelta(milliseconds=300)
-    for held in [await pool.acquire() for _ in range(6)]:
-        await held.execute(f"SET idle_in_transaction_session_timeout = {short // timedelta(milliseconds=1)}")
-        await pool.release(held)
+    await bound_idle_transactions(pool, short)
     began = time.monotonic()
     async with PostgresLeadership(pool, said_every=short / 4).turn() as leads:
         assert leads
