@@ -2,7 +2,8 @@
 
 Brokers take many occurrences at once; `SENDS_IN_FLIGHT` batches overlap, so that one is encoded while another waits
 for its acknowledgement, and a flush that takes long delays nothing but what it flushes. HTTP requests go one by one
-through lanes of (tenant, origin), so that a receiver that hangs holds up nobody but itself.
+through lanes of (tenant, origin), so that a receiver that hangs holds up nobody but itself; what finds no place to wait
+in its lane is refused, and put off (put_off_occurrences.py).
 
 An occurrence is started only while its lease is surely ours, and never before its instant.
 """
@@ -18,7 +19,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
-from scheduler_domain.application.http_lanes import HttpLanes
+from scheduler_domain.application.http_lanes import MOST_WAITING, HttpLanes
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, SingleSender
 from scheduler_domain.application.ports.measurements import Measurements
@@ -42,6 +43,7 @@ class DeliverOccurrences:
         measurements: Measurements,
         tracer: Tracer,
         http_slots: int,
+        most_webhooks_waiting: int = MOST_WAITING,
     ) -> None:
         self._brokers = brokers
         self._webhook = webhook
@@ -53,10 +55,12 @@ class DeliverOccurrences:
         self._instants: list[float] = []
         self._ready = {name: deque[HeldOccurrence]() for name in brokers}
         self._is_ready = {name: asyncio.Event() for name in brokers}
-        self._http = HttpLanes(http_slots, self._deliver_one)
+        self._http = HttpLanes(http_slots, self._deliver_one, most_webhooks_waiting)
         self._open: dict[UUID, HeldOccurrence] = {}
         self._asking: deque[HeldOccurrence] = deque()
         self._is_asking = asyncio.Event()
+        self._refused: deque[HeldOccurrence] = deque()
+        self._is_refused = asyncio.Event()
 
     @property
     def open_count(self) -> int:
@@ -117,12 +121,13 @@ class DeliverOccurrences:
         return self._instants[0] - now if self._instants else None
 
     def start(self, item: HeldOccurrence) -> None:
-        """Put what is due on its lane, unless it was let go of."""
+        """Put what is due on its lane, unless it was let go of; what finds no place there is refused."""
         if item.stage is not Stage.HELD:
             return
         ready = self._ready.get(item.lane)
         if ready is None:
-            self._http.add(item)
+            if not self._http.add(item):
+                self.refuse((item,))
             return
         ready.append(item)
         self._is_ready[item.lane].set()
@@ -135,10 +140,17 @@ class DeliverOccurrences:
     async def next_asking(self, most: int) -> list[HeldOccurrence]:
         """Wait for what asks, and take it; what was let go of meanwhile is left out."""
         await self._is_asking.wait()
-        taken = [self._asking.popleft() for _ in range(min(most, len(self._asking)))]
-        if not self._asking:
-            self._is_asking.clear()
-        return [item for item in taken if item.stage is Stage.HELD]
+        return _taken(self._asking, self._is_asking, most)
+
+    def refuse(self, items: Iterable[HeldOccurrence]) -> None:
+        """Keep what is due and found no place on its lane, for `next_refused`."""
+        self._refused.extend(items)
+        self._is_refused.set()
+
+    async def next_refused(self, most: int) -> list[HeldOccurrence]:
+        """Wait for what was refused, and take it; it stays on our hands until it is let go of."""
+        await self._is_refused.wait()
+        return _taken(self._refused, self._is_refused, most)
 
     def end(self, item: HeldOccurrence, outcome: Outcome, fired_at: datetime, ended_at: datetime) -> None:
         """Take the outcome of an attempt that was made earlier, perhaps elsewhere, and ends only now."""
@@ -226,6 +238,13 @@ class DeliverOccurrences:
         counts = Counter((item.target_kind, type(outcome)) for item, outcome in zip(batch, outcomes, strict=True))
         for (target, outcome_type), number in counts.items():
             self._measurements.delivered(target, _word_for(outcome_type), [seconds] * number)
+
+
+def _taken(waiting: deque[HeldOccurrence], is_waiting: asyncio.Event, most: int) -> list[HeldOccurrence]:
+    taken = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+    if not waiting:
+        is_waiting.clear()
+    return [item for item in taken if item.stage is Stage.HELD]
 
 
 @cache

@@ -1,7 +1,16 @@
-"""Lanes of HTTP deliveries: bounded in all, by tenant and by origin, and never idle while one may go.
+"""Lanes of HTTP deliveries: bounded in what is under way, by tenant and origin, and in what waits, by tenant.
 
 Without the bounds by tenant and origin, a hundred hanging endpoints of one tenant would fill every slot for fifteen
-seconds and make all the others late. Free slots go round the tenants, and within a tenant round its origins.
+seconds and make all the others late. A tenant has a quarter of the slots, and is lent more while nobody below a quarter
+waits and half of them stay free; an origin has `SLOTS_PER_ORIGIN`, also where nobody else waits. So slots may be
+idle while something waits (docs/decisions/0016). They go round the tenants, and within a tenant round its origins; a
+lane starts what waits in the order of its coming.
+
+Without a bound on what waits, the backlog of such endpoints would fill the hands of the dispatcher, and nothing else
+would be claimed, events included. A tenant may have as many waiting as a quarter of the places that are free then, of
+`MOST_WAITING`: alone 12,000, of ten hanging tenants each 4,286, and a newcomer always finds a place. A fixed number for
+each tenant would be too few for one that is alone, or too many for a hundred. (Choudhury and Hahne, "Dynamic queue
+length thresholds for shared-memory packet switches", 1998.)
 """
 
 import asyncio
@@ -13,12 +22,16 @@ from typing import Any
 from scheduler_domain.application.held_occurrence import HeldOccurrence
 
 SLOTS_PER_ORIGIN = 10
-_TENANT_SHARE = 4  # a tenant may use a quarter of the slots
+MOST_WAITING = 60_000  # half of what a dispatcher holds; a tenant alone has work until what is put off comes back
+_TENANT_SHARE = 4  # a tenant may use a quarter of the slots, and more that are lent
+_WAITING_SHARE = 4
 
 
 @dataclass(slots=True)
 class _Tenant:
+    id: str
     active_count: int = 0
+    waiting_count: int = 0
     offered: deque["_Lane"] = field(default_factory=deque)
     is_in_turn: bool = False
 
@@ -32,27 +45,44 @@ class _Lane:
 
 
 class HttpLanes:
-    def __init__(self, slots: int, deliver: Callable[[HeldOccurrence], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        slots: int,
+        deliver: Callable[[HeldOccurrence], Coroutine[Any, Any, None]],
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
         self._free_slots = slots
+        self._free_places = most_waiting
         self._slots_per_tenant = max(slots // _TENANT_SHARE, 1)
+        self._slots_not_lent = slots // 2
         self._deliver = deliver
         self._tenants: dict[str, _Tenant] = {}
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._turns: deque[_Tenant] = deque()
+        self._borrowers: dict[str, _Tenant] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def add(self, item: HeldOccurrence) -> None:
-        """Queue an occurrence on its lane and start it at once if the bounds allow."""
+    def add(self, item: HeldOccurrence) -> bool:
+        """Queue an occurrence on its lane and start it at once if the bounds allow; False if there is no place for it.
+
+        What was let go of keeps its place until a slot comes round to it, at which it is passed over.
+        """
+        tenant = self._tenants.get(item.claimed.tenant_id)
+        if tenant is not None and tenant.waiting_count > self._free_places // _WAITING_SHARE:
+            return False
         lane = self._lane(item)
         lane.waiting.append(item)
+        lane.tenant.waiting_count += 1
+        self._free_places -= 1
         self._offer(lane)
         self._fill()
+        return True
 
     def _lane(self, item: HeldOccurrence) -> _Lane:
         tenant_id, origin = item.claimed.tenant_id, item.lane
         lane = self._lanes.get((tenant_id, origin))
         if lane is None:
-            tenant = self._tenants.setdefault(tenant_id, _Tenant())
+            tenant = self._tenants.setdefault(tenant_id, _Tenant(tenant_id))
             lane = self._lanes[tenant_id, origin] = _Lane(tenant)
         return lane
 
@@ -63,20 +93,38 @@ class HttpLanes:
         self._take_turn(lane.tenant)
 
     def _take_turn(self, tenant: _Tenant) -> None:
-        if tenant.offered and not tenant.is_in_turn and tenant.active_count < self._slots_per_tenant:
+        if not tenant.offered or tenant.is_in_turn:
+            return
+        if tenant.active_count < self._slots_per_tenant:
             tenant.is_in_turn = True
             self._turns.append(tenant)
+            self._borrowers.pop(tenant.id, None)
+        else:
+            self._borrowers.setdefault(tenant.id, tenant)
 
     def _fill(self) -> None:
-        while self._free_slots and self._turns:
-            tenant = self._turns.popleft()
-            tenant.is_in_turn = False
+        while tenant := self._next_in_turn() or self._next_borrower():
             lane = tenant.offered.popleft()
             lane.is_offered = False
             self._launch(lane, lane.waiting.popleft())
             self._offer(lane)
 
+    def _next_in_turn(self) -> _Tenant | None:
+        if not self._free_slots or not self._turns:
+            return None
+        tenant = self._turns.popleft()
+        tenant.is_in_turn = False
+        return tenant
+
+    def _next_borrower(self) -> _Tenant | None:
+        """Return who is lent a slot: of those at their bound, whoever has waited longest for it."""
+        if self._free_slots <= self._slots_not_lent or not self._borrowers:
+            return None
+        return self._borrowers.pop(next(iter(self._borrowers)))
+
     def _launch(self, lane: _Lane, item: HeldOccurrence) -> None:
+        self._free_places += 1
+        lane.tenant.waiting_count -= 1
         self._free_slots -= 1
         lane.active_count += 1
         lane.tenant.active_count += 1

@@ -25,6 +25,7 @@ from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.leadership import Leadership
 from scheduler_domain.application.ports.tracing import Tracer
+from scheduler_domain.application.put_off_occurrences import PutOffOccurrences
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
@@ -55,7 +56,7 @@ from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from scheduler_domain.infra.webhook.sender import WebhookSender
 from scheduler_domain.settings import Settings
 
-_QUEUE_CONNECTIONS = 7  # a claim, an admission, two records, a renewal, a heartbeat, and one to spare
+_QUEUE_CONNECTIONS = 7  # a claim, an admission, two records, a renewal, a heartbeat, and one to put off
 _PLANNING_CONNECTIONS = 2
 _HOUSE_CONNECTIONS = 1  # of its own: whatever housekeeping waits for, planning does not
 _REPLANNING_CONNECTIONS = 2
@@ -72,6 +73,7 @@ class DispatcherParts:
     claim: ClaimOccurrences
     deliver: DeliverOccurrences
     admit: AdmitOccurrences
+    put_off: PutOffOccurrences
     outcomes: RecordOutcomes
     rescue: RescueOccurrences
     leadership: Leadership
@@ -141,6 +143,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             claim=ClaimOccurrences(queue, brokers, clock, measurements, tracer, lease_length),
             deliver=deliver,
             admit=AdmitOccurrences(PostgresLines(pool), deliver, outcomes, clock),
+            put_off=PutOffOccurrences(queue, deliver, clock, measurements),
             outcomes=outcomes,
             rescue=RescueOccurrences(queue, dispatchers, number, deliver, clock, claiming, lease_length),
             leadership=leadership,

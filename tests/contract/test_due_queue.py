@@ -120,6 +120,37 @@ async def test_what_is_released_is_claimable_at_once(store: Store) -> None:
     assert again.lease_token == 2
 
 
+async def test_what_is_put_off_is_claimable_after_its_wait_and_keeps_its_due_instant(store: Store) -> None:
+    await due_now(store, 2)
+    soon, late = await store.queue(1).claim(2, AHEAD, None)
+    await store.queue(1).put_off([soon, late], [timedelta(), timedelta(hours=1)])
+    rows = await store.queued()
+    assert not any(row.is_leased for row in rows.values())
+    assert abs(rows[late.id].start_tag - in_an_hour()) < timedelta(seconds=10)
+    [again] = await store.queue(2).claim(9, AHEAD, None)
+    assert (again.id, again.due_at, again.lease_token) == (soon.id, soon.due_at, soon.lease_token + 1)
+    assert again.start_tag > soon.start_tag
+
+
+async def test_a_lost_lease_is_not_put_off(store: Store) -> None:
+    await due_now(store)
+    lost, taken = await claimed_and_lost(store)
+    await store.queue(1).put_off([lost], [timedelta(hours=1)])
+    [row] = (await store.queued()).values()
+    assert row.is_leased
+    assert row.start_tag.timestamp() == taken.start_tag
+
+
+async def test_a_retry_that_is_put_off_stays_a_retry(store: Store) -> None:
+    await due_now(store)
+    [first] = await store.queue(1).claim(1, AHEAD, None)
+    await store.queue(1).record_postponed([postponed(first, datetime.now(UTC))])
+    [retry] = await store.queue(1).claim(1, AHEAD, None)
+    await store.queue(1).put_off([retry], [timedelta()])
+    [again] = await store.queue(1).claim(1, AHEAD, None)
+    assert (again.attempt_count, again.was_tried, again.due_at) == (1, True, first.due_at)
+
+
 async def test_what_ended_leaves_the_queue_for_the_ledger(store: Store) -> None:
     [at] = await due_now(store)
     [claimed] = await store.queue(1).claim(1, AHEAD, None)

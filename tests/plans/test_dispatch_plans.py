@@ -159,10 +159,11 @@ async def test_waking_reads_the_lines_that_were_freed_alone(pool: asyncpg.Pool, 
     assert indexes(nodes) == {"due_queue_pkey"}
 
 
-@pytest.mark.parametrize("name", ["renew_leases", "release_leases"])
+@pytest.mark.parametrize("name", ["renew_leases", "release_leases", "put_off_occurrences"])
 async def test_leases_are_found_by_key(pool: asyncpg.Pool, leases: tuple[list[Any], ...], name: str) -> None:
-    length = (timedelta(seconds=15),) if name == "renew_leases" else ()
-    nodes = await plan_of(pool, name, *leases, *length)
+    seconds = timedelta(seconds=15)
+    further = {"renew_leases": [seconds], "put_off_occurrences": [[seconds] * ROWS]}.get(name, [])
+    nodes = await plan_of(pool, name, *leases, *further)
     assert tables_read_whole(nodes) == set()
     assert indexes(nodes) == {"due_queue_pkey"}
 

@@ -16,6 +16,7 @@ from scheduler_domain.application.follow_weights import FollowWeights
 from scheduler_domain.application.materialise_occurrences import MaterialiseOccurrences
 from scheduler_domain.application.plan_anew import Planner
 from scheduler_domain.application.ports.tracing import UNTRACED
+from scheduler_domain.application.put_off_occurrences import PutOffOccurrences
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
@@ -43,6 +44,7 @@ LEASE = timedelta(seconds=6)
 LOOKAHEAD = timedelta(seconds=3)
 _EPOCH = datetime(2026, 11, 22, 8, 59, 50, tzinfo=UTC)
 _GRACE = timedelta(seconds=4)
+_HTTP_SLOTS, _MOST_WEBHOOKS_WAITING = 4, 2  # few, so that webhooks are put off now and then
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,16 @@ class DispatcherProcess(Process):
         brokers = {"NATS": Broker(targets)}
         measurements = Unmeasured()
         outcomes = code.record(queue, measurements, UNTRACED)
-        deliver = code.deliver(brokers, Receiver(targets), outcomes, clock, measurements, UNTRACED, http_slots=8)
+        deliver = code.deliver(
+            brokers,
+            Receiver(targets),
+            outcomes,
+            clock,
+            measurements,
+            UNTRACED,
+            http_slots=_HTTP_SLOTS,
+            most_webhooks_waiting=_MOST_WEBHOOKS_WAITING,
+        )
         claiming = asyncio.Lock()
         tags = StartTags()
         follow = FollowTzdata(MemoryZoneMoves(place.tables, self._wire()), clock, tags)
@@ -260,6 +271,7 @@ class DispatcherProcess(Process):
             broker_lanes=tuple(brokers),
             sends_in_flight=SENDS_IN_FLIGHT,
             admit=AdmitOccurrences(MemoryLines(place.tables, self._wire()), deliver, outcomes, clock),
+            put_off=PutOffOccurrences(queue, deliver, clock, measurements),
             listen=self._listen,
             keep_house=_nothing_to_keep,
             follow=follow,

@@ -137,6 +137,12 @@ class DueQueue(Protocol):
     async def release(self, claimed: Sequence[Claimed]) -> None:
         """Give back what was not started, at once claimable by others."""
 
+    async def put_off(self, claimed: Sequence[Claimed], waits: Sequence[timedelta]) -> None:
+        """Give back what was not started, each with a start tag that is its wait from now, fenced by its token.
+
+        Now is the store's; the due instants stay.
+        """
+
     async def record_delivered(self, deliveries: Sequence[DeliveredTogether]) -> int:
         """As `record_ended`, for what ended as most do: COMPLETED by the first attempt."""
 

@@ -19,6 +19,9 @@ class Measurements(Protocol):
 
     def ended(self, status: str, target: str, kind: str, count: int) -> None: ...
 
+    def put_off(self, count: int) -> None:
+        """Count what was due and given back to wait, because its tenant had too many webhooks waiting."""
+
     def fenced(self, count: int) -> None:
         """Count outcomes that were dropped because the lease was lost."""
 

@@ -81,6 +81,7 @@ class Dispatcher:
             keep_stepping("claim", self._claim_step, self._due, stop),
             keep_stepping("deliver", self._timer_step, self._timer, stop),
             keep_stepping("admit", self._admit_step, Bell(), stop),
+            keep_stepping("put_off", self._put_off_step, Bell(), stop),
             *(
                 keep_stepping("deliver", partial(self._broker_step, lane), Bell(), stop)
                 for lane in self._parts.broker_lanes
@@ -135,6 +136,10 @@ class Dispatcher:
 
     async def _admit_step(self) -> float:
         await self._parts.admit.step()
+        return 0
+
+    async def _put_off_step(self) -> float:
+        await self._parts.put_off.step()
         return 0
 
     async def _broker_step(self, lane: str) -> float:

@@ -56,6 +56,9 @@ class PostgresDueQueue:
     async def release(self, claimed: Sequence[Claimed]) -> None:
         await self._pool.execute(statement("release_leases"), *_leases(claimed))
 
+    async def put_off(self, claimed: Sequence[Claimed], waits: Sequence[timedelta]) -> None:
+        await self._pool.execute(statement("put_off_occurrences"), *_leases(claimed), waits)
+
     async def forget(self, claimed: Sequence[Claimed]) -> None:
         await self._pool.execute(statement("forget_occurrences"), *_leases(claimed))
 

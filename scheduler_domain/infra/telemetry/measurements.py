@@ -39,6 +39,11 @@ class PrometheusMeasurements:
             ("status", "target", "kind"),
             registry=registry,
         )
+        self._put_off = Counter(
+            "scheduler_put_off_total",
+            "Due webhooks given back to wait, because their tenant had too many waiting.",
+            registry=registry,
+        )
         self._fenced = Counter(
             "scheduler_fenced_total", "Outcomes dropped because the lease was lost meanwhile.", registry=registry
         )
@@ -68,6 +73,9 @@ class PrometheusMeasurements:
 
     def ended(self, status: str, target: str, kind: str, count: int) -> None:
         self._occurrences.labels(status, target, kind).inc(count)
+
+    def put_off(self, count: int) -> None:
+        self._put_off.inc(count)
 
     def fenced(self, count: int) -> None:
         self._fenced.inc(count)

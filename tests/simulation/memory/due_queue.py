@@ -55,6 +55,16 @@ class MemoryDueQueue:
 
         await self._link.call("release", effect)
 
+    async def put_off(self, claimed: Sequence[Claimed], waits: Sequence[timedelta]) -> None:
+        async def effect() -> None:
+            wait_of = {item.id: wait for item, wait in zip(claimed, waits, strict=True)}
+            for item, row in await self._ours(claimed):
+                row.leave()
+                row.start_tag = self._tables.now() + wait_of[row.id]
+                self._tables.on_change.given_up(item)
+
+        await self._link.call("put_off", effect)
+
     async def forget(self, claimed: Sequence[Claimed]) -> None:
         async def effect() -> None:
             for _, row in await self._ours(claimed):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -64,6 +64,9 @@ class Queue:
         raise NotImplementedError
 
     async def release(self, _: Sequence[Claimed]) -> None:
+        raise NotImplementedError
+
+    async def put_off(self, claimed: Sequence[Claimed], waits: Sequence[timedelta]) -> None:
         raise NotImplementedError
 
 

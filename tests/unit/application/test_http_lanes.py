@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from scheduler_domain.application.held_occurrence import HeldOccurrence
-from scheduler_domain.application.http_lanes import SLOTS_PER_ORIGIN, HttpLanes
+from scheduler_domain.application.http_lanes import MOST_WAITING, SLOTS_PER_ORIGIN, HttpLanes
 from scheduler_domain.application.ports.due_queue import Claimed
 from scheduler_domain.domain.schedule import Retry
 
@@ -38,8 +38,8 @@ def held(tenant_id: str, origin: str = "https://a.example", number: int = 0) -> 
 class Receivers:
     """Deliveries that end when the test says so."""
 
-    def __init__(self, slots: int) -> None:
-        self.lanes = HttpLanes(slots, self._deliver)
+    def __init__(self, slots: int, most_waiting: int = MOST_WAITING) -> None:
+        self.lanes = HttpLanes(slots, self._deliver, most_waiting)
         self.started: list[HeldOccurrence] = []
         self._under_way: list[asyncio.Event] = []
 
@@ -75,16 +75,44 @@ async def test_one_origin_has_its_own_bound() -> None:
     await receivers.answer(SLOTS_PER_ORIGIN + 17)
 
 
-async def test_a_tenant_with_many_hanging_endpoints_leaves_three_quarters_to_the_others() -> None:
+async def test_a_tenant_with_many_hanging_endpoints_leaves_half_to_the_others() -> None:
     receivers = Receivers(slots=40)
     for number in range(100):
         receivers.lanes.add(held("hanging", f"https://{number}.example"))
     receivers.lanes.add(held("neighbour"))
     await receivers.settle()
     tenants = Counter(item.claimed.tenant_id for item in receivers.started)
-    assert tenants == {"hanging": 10, "neighbour": 1}
+    assert tenants == {"hanging": 20, "neighbour": 1}
     await receivers.answer(101)
     assert len(receivers.started) == 101
+
+
+async def test_what_is_lent_goes_back_when_others_have_work() -> None:
+    receivers = Receivers(slots=40)
+    for number in range(60):
+        receivers.lanes.add(held("first", f"https://{number}.example"))
+    for tenant in ("second", "third", "fourth"):
+        for number in range(60):
+            receivers.lanes.add(held(tenant, f"https://{number}.example"))
+    await receivers.settle()
+    assert Counter(item.claimed.tenant_id for item in receivers.started) == {"first": 20, "second": 10, "third": 10}
+    await receivers.answer(10)
+    tenants = Counter(item.claimed.tenant_id for item in receivers.started[10:])
+    assert tenants == {"first": 10, "second": 10, "third": 10, "fourth": 10}
+    await receivers.answer(230)
+
+
+async def test_an_origin_is_lent_nothing_and_whoever_comes_after_a_borrower_has_its_quarter() -> None:
+    receivers = Receivers(slots=80)
+    for tenant in ("narrow", "a", "b"):
+        for number in range(60):
+            origin = "https://one.example" if tenant == "narrow" else f"https://{number}.example"
+            receivers.lanes.add(held(tenant, origin))
+    await receivers.settle()
+    started = Counter(item.claimed.tenant_id for item in receivers.started)
+    assert started == {"narrow": SLOTS_PER_ORIGIN, "a": 30, "b": 20}
+    await receivers.answer(180)
+    assert len(receivers.started) == 180
 
 
 async def test_free_slots_go_round_the_tenants() -> None:
@@ -109,3 +137,35 @@ async def test_everything_is_delivered_whatever_the_bounds() -> None:
         assert receivers.under_way_count <= 7
         await receivers.answer()
     assert {item.claimed.id for item in receivers.started} == {item.claimed.id for item in items}
+
+
+def taken_of(receivers: Receivers, tenant_id: str, offered_count: int) -> int:
+    return sum(receivers.lanes.add(held(tenant_id, number=number)) for number in range(offered_count))
+
+
+async def test_a_tenant_that_is_alone_may_have_a_fifth_of_all_places_waiting() -> None:
+    receivers = Receivers(slots=40, most_waiting=1_000)
+    assert taken_of(receivers, "hanging", 500) == SLOTS_PER_ORIGIN + 201
+    await receivers.settle()
+    await receivers.answer(SLOTS_PER_ORIGIN + 201)
+
+
+async def test_however_many_tenants_hang_the_next_finds_a_place_and_the_places_are_enough() -> None:
+    receivers = Receivers(slots=1, most_waiting=1_000)
+    waiting = [taken_of(receivers, f"t{number}", 300) for number in range(200)]
+    assert waiting[0] > waiting[20] > 0
+    assert min(waiting) >= 1
+    assert sum(waiting) <= 1_000 + 200
+    await receivers.settle()
+    await receivers.answer(sum(waiting))
+    assert len(receivers.started) == sum(waiting)
+
+
+async def test_a_place_is_free_again_once_what_stood_there_has_started() -> None:
+    receivers = Receivers(slots=1, most_waiting=10)
+    assert taken_of(receivers, "acme", 10) == 1 + 3
+    await receivers.settle()
+    assert not receivers.lanes.add(held("acme"))
+    await receivers.answer()
+    assert receivers.lanes.add(held("acme"))
+    await receivers.answer(4)
