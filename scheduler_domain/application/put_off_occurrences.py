@@ -6,7 +6,7 @@ occurrences would be claimed any more. Design note:
 - Its lease is given back with a later start tag. The authority is the queue: whichever dispatcher claims it next has
   it, and a lease that was lost meanwhile is not touched. Until that is written it stays on our hands, where renewal,
   revocation and drain see it. `due_at` stays: lateness and the age of retries are counted from it.
-- It waits a quarter of the time it is late: at least `_SHORTEST_WAIT`, after which it counts as late and is fired at its
+- It waits a quarter of the time it is late: at least `_SHORTEST_WAIT`, by when it counts as late and is fired at its
   tag, though it may be claimed ahead of that; and at most `_LONGEST_WAIT`, for its endpoint may be well again.
 - Behind that it stands in a line of its tenant, which is spaced so that all tenants' lines together bring back
   `RETURNS_PER_SECOND`. Else a backlog of millions, each of which asks once a minute, would ask tens of thousands of
