@@ -14,6 +14,8 @@ occurrences would be claimed any more. Design note:
   are this dispatcher's own and begin anew with it; the tags that were written stay.
 - What is put off may be overtaken by what is due later, of the same schedule too: who needs an order has an overlap
   policy, and its place in that line is kept.
+- What was due in an absence (judge_misfires.py) is judged whenever it is claimed, so that its misfire window may end
+  while it waits.
 """
 
 from datetime import timedelta
