@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 READY = '"event":"dispatcher.ready"'
 SCHEDULES, INSTANTS = 500, 30
 BACKLOG = SCHEDULES * INSTANTS
-ON_TIME = timedelta(seconds=1)  # of a machine that is busy; a backlog in the way would be a matter of minutes
+ON_TIME = timedelta(seconds=2)  # of a machine that is busy; a backlog in the way would be a matter of minutes
 
 
 async def test_a_backlog_at_hanging_receivers_makes_nobody_else_late_and_is_all_kept(
@@ -30,19 +30,19 @@ async def test_a_backlog_at_hanging_receivers_makes_nobody_else_late_and_is_all_
         "WEBHOOK_ALLOW_NETS": "127.0.0.0/8",
         "WEBHOOK_ALLOW_HTTP": "true",
     }
+    dispatcher = processes.scheduler("dispatch", environment=environment)
+    await dispatcher.wait_for_line(READY, within=15)  # what was due before would be missed, and go by its policy
     hanging = definition(target=posting_to(receiver, "/hangs"), timeout_sec=60)
     schedules = await store_schedules(connection, "hanging", SCHEDULES, of=hanging)
     due_at = datetime.now(UTC)
     async with connection.transaction():
         for number in range(INSTANTS):
             await store_due(connection, "hanging", schedules, due_at + timedelta(milliseconds=number))
-    dispatcher = processes.scheduler("dispatch", environment=environment)
-    await dispatcher.wait_for_line(READY, within=15)
     await eventually(lambda: some_were_put_off(connection), within=15)
 
     events = await store_schedules(connection, "neighbour", 40)
     webhooks = await store_schedules(connection, "other", 40, of=definition(target=posting_to(receiver, "/answers")))
-    soon = datetime.now(UTC) + timedelta(seconds=1)
+    soon = datetime.now(UTC) + timedelta(seconds=2)
     await store_due(connection, "neighbour", events, soon)
     await store_due(connection, "other", webhooks, soon)
     await eventually(lambda: have_ended(connection, 80), within=10)

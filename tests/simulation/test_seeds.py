@@ -11,7 +11,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.run import simulate
 
 SEEDS = 300
-MOST_SEEDS_TO_FIND_A_BUG = 1_000
+MOST_SEEDS_TO_FIND_A_BUG = 3_000  # the rarest shows in one seed of some 350
 _BATCH = 100
 
 
