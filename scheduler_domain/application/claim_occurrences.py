@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -40,6 +40,7 @@ _LATE_AFTER = MISFIRE_THRESHOLD.total_seconds()
 _ACTIVE = ScheduleState.ACTIVE.value  # of an enum member each look-up costs as much as all else that is asked
 _SLICE = 100  # encoding shares the loop with firing
 _decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
+_Leased = tuple[Sequence[Claimed], float]
 
 
 class ClaimOccurrences:
@@ -70,7 +71,7 @@ class ClaimOccurrences:
         self._looked_at = -math.inf
         self._is_look_asked_for = False
         self._unexpected: list[Claimed] = []
-        self._unjudged: list[Claimed] = []
+        self._returned: list[Claimed] = []
         self._unreadable: list[tuple[Claimed, str]] = []
 
     @property
@@ -87,27 +88,39 @@ class ClaimOccurrences:
 
     async def walk(
         self, room: int, goes_on: Callable[[], bool], absence: Absence | None = None
-    ) -> AsyncIterator[tuple[list[HeldOccurrence], list[Ended]]]:
+    ) -> AsyncGenerator[tuple[list[HeldOccurrence], list[Ended]], None]:
         """Claim up to `room`; yield what to deliver, and what ended: its schedule is no longer due, or missed it.
+
+        Or it cannot be prepared, and ended as FAILED with what is wrong with it: it must not stop its neighbours.
 
         While one batch is prepared the database leases the next. A batch that is not full ends the walk, and the next
         walk looks at everything again; `_LONGEST_WALK` batches end it too, so that others get the lock around it, and
-        the next goes on from there.
+        the next goes on from there. Where a walk fails, or is closed, `let_go` gives back what it leased and did not
+        yield: rows that only stayed leased would come back together, and fail together.
         """
-        leasing = asyncio.create_task(self._leased(min(room, ROWS_PER_CLAIM)))
-        for batches_left in reversed(range(_LONGEST_WALK)):
-            claimed, lease_ends = await leasing
-            room -= len(claimed)
-            goes_further = self.is_on_its_way and room > 0 and batches_left > 0 and goes_on()
-            if goes_further:
-                leasing = asyncio.create_task(self._leased(min(room, ROWS_PER_CLAIM)))
-            if claimed:
-                yield await self._prepared(claimed, lease_ends, absence)
-            if not goes_further:
-                return
+        leasing = asyncio.create_task(self._leased(room))
+        following: asyncio.Task[_Leased] | None = leasing
+        claimed: Sequence[Claimed] = ()
+        try:
+            for batches_left in reversed(range(_LONGEST_WALK)):
+                claimed, lease_ends = await leasing
+                following = None
+                room -= len(claimed)
+                if self.is_on_its_way and room > 0 and batches_left > 0 and goes_on():
+                    leasing = following = asyncio.create_task(self._leased(room))
+                if claimed:
+                    batch = await self._prepared(claimed, lease_ends, absence)
+                    claimed = ()
+                    yield batch
+                if following is None:
+                    return
+        except BaseException:
+            await self._take_back(claimed, following)
+            raise
 
-    async def _leased(self, limit: int) -> tuple[Sequence[Claimed], float]:
+    async def _leased(self, room: int) -> _Leased:
         """Lease one batch; return it with the monotonic instant until which its leases are trusted."""
+        limit = min(room, ROWS_PER_CLAIM)
         asked_at = self._clock.monotonic()
         claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._next_from(asked_at))
         self._from_tag = claimed[-1].start_tag if len(claimed) == limit else None
@@ -121,18 +134,28 @@ class ClaimOccurrences:
         self._looked_at, self._is_look_asked_for = now, False
         return None
 
-    async def let_go(self) -> None:
-        """Take out of the queue what was withdrawn ahead of its instant, and give back what cannot be judged yet.
+    async def _take_back(self, claimed: Sequence[Claimed], leasing: asyncio.Task[_Leased] | None) -> None:
+        """Keep for `let_go` what is leased and goes to nobody, once the leasing that is under way has ended."""
+        self._returned += claimed
+        if leasing is not None:
+            await asyncio.wait((leasing,))
+            if not leasing.cancelled() and leasing.exception() is None:
+                self._returned += leasing.result()[0]
+        self._from_tag = None  # all of it waits behind where this walk has come to
 
-        Apart from `walk`, because what it yielded has to be held whether this succeeds or not. What an error kept
-        from being written is written the next time, or found by another claim once its lease has run out.
+    async def let_go(self) -> None:
+        """Take out of the queue what was withdrawn ahead of its instant, and give back what is not for us to hold.
+
+        That is what cannot be judged yet, and what a walk that failed had leased. Apart from `walk`, because what it
+        yielded has to be held whether this succeeds or not. What an error kept from being written is written the next
+        time, or found by another claim once its lease has run out.
         """
         if self._unexpected:
             await self._queue.forget(self._unexpected)
             self._unexpected = []
-        if self._unjudged:
-            await self._queue.release(self._unjudged)
-            self._unjudged = []
+        if self._returned:
+            await self._queue.release(self._returned)
+            self._returned = []
 
     def take_unreadable(self) -> list[tuple[Claimed, str]]:
         """Return, once, what was claimed and cannot be read, and why: it is left to its lease.
@@ -161,9 +184,9 @@ class ClaimOccurrences:
             if terms is not None and reason is None and absence is not None and was_missed(item, absence):
                 missed.append((item, terms))
             elif terms is not None and (reason is None or may_await_callback(item, terms)):
-                held.append(self._hold(item, terms, lease_ends, reason))
+                self._prepare(held, ended, item, terms, lease_ends, reason)
             elif _is_read_too_early(item):
-                self._unjudged.append(item)
+                self._returned.append(item)
             elif leaves_no_trace(item.kind, item.was_tried, item.scheduled_for, self._clock.now()):
                 self._unexpected.append(item)
             else:
@@ -172,7 +195,8 @@ class ClaimOccurrences:
                 await asyncio.sleep(0)
         if missed and absence is not None:
             fires, skipped = await judge_misfires(missed, self._queue, absence, self._clock.now())
-            held += [self._hold(item, terms, lease_ends, None) for item, terms in fires]
+            for item, terms in fires:
+                self._prepare(held, ended, item, terms, lease_ends, None)
             ended += skipped
         return held, ended
 
@@ -186,6 +210,24 @@ class ClaimOccurrences:
                 continue
             item.definition = None
             yield item, terms
+
+    def _prepare(
+        self,
+        held: list[HeldOccurrence],
+        ended: list[Ended],
+        item: Claimed,
+        terms: DeliveryTerms,
+        lease_ends: float,
+        withdrawn_for: str | None,
+    ) -> None:
+        """Add it to what is held; or, where it can never be sent as its schedule stands, to what ended."""
+        try:
+            held.append(self._hold(item, terms, lease_ends, withdrawn_for))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one row, its neighbours go out
+            if _is_read_too_early(item):
+                self._returned.append(item)
+            else:
+                ended.append(_unsendable(item, terms, error, self._clock.now()))
 
     def _hold(
         self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float, withdrawn_for: str | None
@@ -270,6 +312,22 @@ def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: Ending | N
         "NONE" if terms is None else target_kind(terms.target),
         next_due_at=None if terms is None or reason == Ending.REPLANNED else _next_of_chain(claimed, terms, now),
         frees_line=terms is not None and terms.overlap != "ALLOW_ALL",
+    )
+
+
+def _unsendable(claimed: Claimed, terms: DeliveryTerms, error: Exception, now: datetime) -> Ended:
+    return Ended(
+        claimed,
+        Status.FAILED,
+        "refused",
+        claimed.attempt_count,
+        None,
+        now,
+        None,
+        target_kind(terms.target),
+        error=f"cannot be prepared for delivery: {type(error).__name__}: {error}",
+        next_due_at=_next_of_chain(claimed, terms, now),
+        frees_line=terms.overlap != "ALLOW_ALL",
     )
 
 

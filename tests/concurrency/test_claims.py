@@ -22,12 +22,16 @@ TENANT = "acme"
 
 
 @pytest.fixture
-async def claim(database: str) -> AsyncIterator[ClaimOccurrences]:
+async def queue(database: str) -> AsyncIterator[PostgresDueQueue]:
     pool = await open_dispatch_pool(database, 2)
-    measurements = PrometheusMeasurements(CollectorRegistry())
-    queue = PostgresDueQueue(pool, dispatcher_id=1)
-    yield ClaimOccurrences(queue, {}, DatabaseClock(), measurements, UNTRACED, lease.LENGTH)
+    yield PostgresDueQueue(pool, dispatcher_id=1)
     await pool.close()
+
+
+@pytest.fixture
+def claim(queue: PostgresDueQueue) -> ClaimOccurrences:
+    measurements = PrometheusMeasurements(CollectorRegistry())
+    return ClaimOccurrences(queue, {}, DatabaseClock(), measurements, UNTRACED, lease.LENGTH)
 
 
 async def claimed(claim: ClaimOccurrences) -> list[HeldOccurrence]:
@@ -86,3 +90,35 @@ async def test_what_only_a_newer_release_can_read_is_left_to_it_and_the_rest_goe
     await claim.let_go()
     row = await connection.fetchrow("SELECT lease_until > now() AS is_leased FROM due_queue WHERE id = $1", left.id)
     assert row["is_leased"], "a newer release claims it when the lease has run out"
+
+
+async def test_what_cannot_be_prepared_is_a_dead_letter_that_says_why_and_the_rest_goes_out(
+    connection: asyncpg.Connection, claim: ClaimOccurrences, queue: PostgresDueQueue
+) -> None:
+    await store(connection, 3, datetime.now(UTC))
+    spoilt = await connection.fetchval(
+        "UPDATE schedule SET definition = (definition::jsonb || $1::jsonb)::json"
+        " WHERE id = (SELECT min(id::text)::uuid FROM schedule) RETURNING id",
+        '{"tz": "Mars/Olympus", "payload": {"on": "${localDate}"}}',
+    )
+    batches = [batch async for batch in claim.walk(5_000, lambda: True)]
+    assert [(len(held), len(ended)) for held, ended in batches] == [(2, 1)]
+    await queue.record_ended(batches[0][1])
+    row = await connection.fetchrow("SELECT schedule_id, status, reason, attempt_count, fired_at, error FROM ledger")
+    assert tuple(row)[:-1] == (spoilt, "FAILED", "refused", 0, None)
+    assert "Mars/Olympus" in row["error"]
+
+
+async def test_what_an_edit_has_just_changed_is_judged_again_and_not_by_what_was_wrong_before(
+    connection: asyncpg.Connection, claim: ClaimOccurrences, queue: PostgresDueQueue
+) -> None:
+    """A claim may read a schedule as it was before an edit, and the row as it is after it."""
+    await store(connection, 1, datetime.now(UTC))
+    await connection.execute(
+        "UPDATE schedule SET definition = (definition::jsonb || $1::jsonb)::json",
+        '{"tz": "Mars/Olympus", "payload": {"on": "${localDate}"}}',
+    )
+    await connection.execute("UPDATE due_queue SET revision = 2, kind = 'MANUAL'")
+    assert [batch async for batch in claim.walk(5_000, lambda: True)] == [([], [])]
+    await claim.let_go()
+    assert len(await queue.claim(1, timedelta(0), None)) == 1

@@ -13,6 +13,7 @@ from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postpon
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain import lease
+from scheduler_domain.domain.misfire import Absence
 from scheduler_domain.domain.outcome import Delivered, Outcome
 from scheduler_domain.domain.planning import Plan
 from tests.simulation.installation import Code
@@ -70,8 +71,10 @@ class _LedgerWithoutConflicts(Tables):
 class _TrustsLongerThanLeased(ClaimOccurrences):
     """Trusts a lease for its whole length and the margin on top, counted from the claim."""
 
-    async def _encoded(self, claimed: Sequence[Claimed], lease_ends: float) -> tuple[list[HeldOccurrence], list[Ended]]:
-        held, ended = await super()._encoded(claimed, lease_ends)
+    async def _encoded(
+        self, claimed: Sequence[Claimed], lease_ends: float, absence: Absence | None
+    ) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held, ended = await super()._encoded(claimed, lease_ends, absence)
         for item in held:
             item.lease_ends += 2 * lease.MARGIN.total_seconds()
         return held, ended
@@ -80,8 +83,10 @@ class _TrustsLongerThanLeased(ClaimOccurrences):
 class _FiresEarly(ClaimOccurrences):
     """Fires ten milliseconds before the instant, to make up for the way."""
 
-    async def _encoded(self, claimed: Sequence[Claimed], lease_ends: float) -> tuple[list[HeldOccurrence], list[Ended]]:
-        held, ended = await super()._encoded(claimed, lease_ends)
+    async def _encoded(
+        self, claimed: Sequence[Claimed], lease_ends: float, absence: Absence | None
+    ) -> tuple[list[HeldOccurrence], list[Ended]]:
+        held, ended = await super()._encoded(claimed, lease_ends, absence)
         for item in held:
             item.fire_at -= 0.01
         return held, ended

@@ -5,16 +5,19 @@ outcomes, leave. Whatever does not fit into the grace period is found by the nex
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from scheduler_domain.application.follow_weights import READ_EVERY
+from scheduler_domain.application.ports.due_queue import Ended
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
 from scheduler_domain.bootstrap.dispatcher import DispatcherParts
 from scheduler_domain.domain import lease
+from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.entrypoints.dispatcher.loops import Bell, keep_stepping, try_once
 
 MOST_OPEN = 120_000
@@ -114,18 +117,25 @@ class Dispatcher:
             return GATHER
         if self._parts.rescue.is_out_of_touch:
             await self._parts.rescue.obey()
+        try:
+            await self._walk(room)
+        finally:
+            await self._parts.claim.let_go()
+        return 0 if self._parts.claim.is_on_its_way else CLAIM_POLL
+
+    async def _walk(self, room: int) -> None:
+        claim = self._parts.claim
         async with self._parts.claiming:
             if self._stop.is_set():
-                return 0
-            absence = self._parts.rescue.absence
-            async for held, ended in self._parts.claim.walk(room, lambda: not self._stop.is_set(), absence):
-                self._parts.deliver.hold(held)
-                self._parts.outcomes.add_ended(ended)
-                self._timer.ring()
-        for item, error in self._parts.claim.take_unreadable():
+                return
+            async with aclosing(claim.walk(room, lambda: not self._stop.is_set(), self._parts.rescue.absence)) as walk:
+                async for held, ended in walk:
+                    self._parts.deliver.hold(held)
+                    self._parts.outcomes.add_ended(ended)
+                    self._timer.ring()
+                    _log_unsendable(ended)
+        for item, error in claim.take_unreadable():
             _log.error("claim.unreadable", tenant_id=item.tenant_id, schedule_id=str(item.schedule_id), error=error)
-        await self._parts.claim.let_go()
-        return 0 if self._parts.claim.is_on_its_way else CLAIM_POLL
 
     async def _timer_step(self) -> float:
         until_next = self._parts.deliver.start_due()
@@ -207,3 +217,16 @@ class Dispatcher:
                 changes=followed.change_count,
             )
         return FOLLOW_ON if followed.goes_on else FOLLOW
+
+
+def _log_unsendable(ended: Sequence[Ended]) -> None:
+    for end in ended:
+        if end.status == Status.FAILED:
+            claimed = end.claimed
+            _log.error(
+                "claim.unsendable",
+                tenant_id=claimed.tenant_id,
+                schedule_id=str(claimed.schedule_id),
+                occurrence_id=str(claimed.id),
+                error=end.error,
+            )

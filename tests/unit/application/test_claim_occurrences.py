@@ -1,16 +1,21 @@
-"""Where in the queue a claim looks."""
+"""Where in the queue a claim looks, and what becomes of what it leased when it cannot hand it on."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 
-from scheduler_domain.application.claim_occurrences import ClaimOccurrences
+from scheduler_domain.application.claim_occurrences import ROWS_PER_CLAIM, ClaimOccurrences
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.application.ports.tracing import UNTRACED
+from scheduler_domain.domain.misfire import Absence
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from tests.support.stored import definition
 
 DUE = datetime(2026, 11, 23, 9, tzinfo=UTC)
 HEAD = None
@@ -39,6 +44,8 @@ class Queue:
         self.may_answer.set()
         self.claimed_from: list[float | None] = []
         self.claimed: list[Claimed] = []
+        self.released: list[Claimed] = []
+        self.is_hearing = True
 
     async def claim(self, limit: int, _: timedelta, from_tag: float | None) -> Sequence[Claimed]:
         self.claimed_from.append(from_tag)
@@ -48,11 +55,14 @@ class Queue:
         self.claimed += batch
         return batch
 
-    async def overtaken(self, claimed: Sequence[Claimed], until: float) -> set[UUID]:
-        raise NotImplementedError
+    async def overtaken(self, *_: object) -> set[UUID]:
+        self.may_answer.set()
+        raise ConnectionError
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
-        raise NotImplementedError
+        if not self.is_hearing:
+            raise ConnectionError
+        self.released += claimed
 
     async def forget(self, claimed: Sequence[Claimed]) -> None:
         raise NotImplementedError
@@ -92,12 +102,24 @@ def occurrence(number: int) -> Claimed:
     )
 
 
+class QueueOfMissed(Queue):
+    """One of occurrences that were missed while no dispatcher lived. It cannot tell which of them are the latest."""
+
+    async def claim(self, limit: int, ahead: timedelta, from_tag: float | None) -> Sequence[Claimed]:
+        claimed = await super().claim(limit, ahead, from_tag)
+        self.may_answer.clear()  # the next claim is under way for as long as this one is judged
+        for item in claimed:
+            item.kind, item.schedule_revision, item.schedule_state = "SCHEDULED", 1, "ACTIVE"
+            item.definition = msgspec.json.encode(definition()).decode()
+        return claimed
+
+
 def claim_from(queue: Queue, clock: SetClock) -> ClaimOccurrences:
     return ClaimOccurrences(queue, {}, clock, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
 
 
-async def walk(claim: ClaimOccurrences, room: int = FEW) -> None:
-    async for _ in claim.walk(room, lambda: True):
+async def walk(claim: ClaimOccurrences, room: int = FEW, absence: Absence | None = None) -> None:
+    async for _ in claim.walk(room, lambda: True, absence):
         pass
 
 
@@ -152,3 +174,57 @@ async def test_a_walk_that_never_ends_looks_at_everything_once_a_second() -> Non
     for clock.seconds in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0):
         await walk(claim)
     assert [tag is HEAD for tag in queue.claimed_from] == [True, False, False, True, False, True]
+
+
+ALL_DAY = Absence(DUE.timestamp() - 60, DUE.timestamp() + 86_400)
+
+
+async def test_a_walk_that_fails_gives_back_what_it_leased_also_what_it_was_just_leasing() -> None:
+    queue = QueueOfMissed()
+    claim = claim_from(queue, SetClock())
+    with pytest.raises(ConnectionError):
+        await walk(claim, ROWS_PER_CLAIM + FEW, ALL_DAY)
+    assert len(queue.claimed_from) == 2
+    assert not claim.is_on_its_way
+    await claim.let_go()
+    assert {item.id for item in queue.released} == {item.id for item in queue.claimed}
+    assert len(queue.released) == ROWS_PER_CLAIM + FEW
+
+
+async def test_what_cannot_be_given_back_is_given_back_the_next_time() -> None:
+    queue = QueueOfMissed()
+    claim = claim_from(queue, SetClock())
+    with pytest.raises(ConnectionError):
+        await walk(claim, absence=ALL_DAY)
+    queue.is_hearing = False
+    with pytest.raises(ConnectionError):
+        await claim.let_go()
+    queue.is_hearing = True
+    await claim.let_go()
+    await claim.let_go()
+    assert [item.id for item in queue.released] == [item.id for item in queue.claimed]
+
+
+async def test_a_walk_that_is_left_gives_back_what_it_was_just_leasing_and_nothing_that_it_handed_on() -> None:
+    queue = Queue()
+    claim = claim_from(queue, SetClock())
+    async with aclosing(claim.walk(ROWS_PER_CLAIM + FEW, lambda: True)) as walking:
+        _, handed_on = await anext(walking)
+    await claim.let_go()
+    given_back = {item.id for item in queue.released}
+    assert len(given_back) == FEW
+    assert not given_back & {end.claimed.id for end in handed_on}
+
+
+async def test_a_walk_that_is_cancelled_while_its_last_batch_is_under_way_has_nothing_to_give_back() -> None:
+    queue = Queue()
+    claim = claim_from(queue, SetClock())
+    queue.may_answer.clear()
+    walking = asyncio.create_task(walk(claim))
+    while not queue.claimed_from:
+        await asyncio.sleep(0)
+    walking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await walking
+    await claim.let_go()
+    assert queue.released == []
