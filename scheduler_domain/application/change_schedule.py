@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from scheduler_domain.application.accept_schedule import is_soon, next_instant
 from scheduler_domain.application.answer_once import Once
-from scheduler_domain.application.plan_anew import Planner, stopped, unmoved
+from scheduler_domain.application.plan_anew import Planner, is_decided_by_an_end, stopped, unmoved
 from scheduler_domain.application.ports.schedules import Changed, HeldSchedule, Schedules
 from scheduler_domain.application.read_schedules import NO_SUCH_SCHEDULE
 from scheduler_domain.application.until_let_go import answered_in_time, until_let_go
@@ -29,7 +29,14 @@ from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.schedule import Schedule, ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.template import InstanceOrigin
 from scheduler_domain.domain.validation import TargetPolicy, check_definition, checked_rule
-from scheduler_domain.domain.withdrawal import Ending, Withdrawal, withdraw, withdraw_nothing, withdraw_remains
+from scheduler_domain.domain.withdrawal import (
+    Ending,
+    QueuedOccurrence,
+    Withdrawal,
+    withdraw,
+    withdraw_nothing,
+    withdraw_remains,
+)
 
 Edit = Callable[[ScheduleDefinition], ScheduleDefinition]
 """From the definition as it stands to the one that is wanted."""
@@ -231,21 +238,25 @@ def _withdrawn_by_none(held: HeldSchedule, schedule: Schedule) -> Withdrawal:
 def _planned_anew(held: HeldSchedule, schedule: Schedule, planned: Plan, withdrawal: Withdrawal) -> Schedule:
     """Return the schedule as ACTIVE, or as COMPLETED where nothing is planned, to come, or under way to decide it."""
     next_fire_at = next_instant(planned)
-    is_over = next_fire_at is None and not (_under_way(held, withdrawal) and planned.after.rule.is_chained)
+    is_over = next_fire_at is None and not (planned.after.rule.is_chained and is_decided_by_an_end(held, withdrawal))
     state = ScheduleState.COMPLETED if is_over else ScheduleState.ACTIVE
     return replace(schedule, state=state, state_reason=None, next_fire_at=next_fire_at)
 
 
 def _under_way(held: HeldSchedule, withdrawal: Withdrawal) -> list[UUID]:
     """Return the occurrences of the plan that were started, and finish whatever becomes of their schedule."""
-    staying = [row for row in held.queued if row.id not in withdrawal.leaving]
-    return [row.id for row in staying if row.kind == OccurrenceKind.SCHEDULED]
+    return [row.id for row in _staying(held, withdrawal) if row.kind == OccurrenceKind.SCHEDULED]
+
+
+def _staying(held: HeldSchedule, withdrawal: Withdrawal) -> list[QueuedOccurrence]:
+    return [row for row in held.queued if row.id not in withdrawal.leaving]
 
 
 def _changed(
     held: HeldSchedule, schedule: Schedule, planned: Plan, withdrawal: Withdrawal, reason: Ending = Ending.REPLANNED
 ) -> Changed:
     rule = PlanningRule.of(schedule.definition)
+    is_chained_anew = rule.is_chained and not held.cursor.rule.is_chained
     is_resumed = schedule.definition.enabled and not held.schedule.definition.enabled
     return Changed(
         schedule,
@@ -257,4 +268,5 @@ def _changed(
         is_soon=is_soon(planned, held.now),
         in_force_since=held.now if is_resumed or rule != held.cursor.rule else held.in_force_since,
         repeats_until=repeats_until(held.cursor.rule, rule, held.cursor.repeats_until, held.now),
+        unchained=[row.id for row in _staying(held, withdrawal) if row.is_planned] if is_chained_anew else (),
     )

@@ -14,7 +14,6 @@ from scheduler_domain.application.accept_schedule import planned_ahead, run_now
 from scheduler_domain.application.ports.schedules import HeldSchedule
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.fired_days import first_left
-from scheduler_domain.domain.occurrence import OccurrenceKind
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, placed
 from scheduler_domain.domain.schedule import FixedDelayTrigger, OneShotTrigger, Schedule
 from scheduler_domain.domain.triggers import TriggerError, tzdata_version
@@ -123,20 +122,29 @@ def _is_about_something_else(before: PlanningRule, after: PlanningRule) -> bool:
     )
 
 
+def is_decided_by_an_end(held: HeldSchedule, withdrawal: Withdrawal) -> bool:
+    """Tell whether the end of an occurrence that stays decides when a schedule that runs from completion is due next.
+
+    It does so by the rule that it was started under, so nothing is waited for where that was no chain, now or in an
+    earlier edit (`Changed.unchained`), and where it was to be the last.
+    """
+    staying = [row for row in held.queued if row.is_planned and row.id not in withdrawal.leaving]
+    return held.cursor.rule.is_chained and any(not row.is_last for row in staying)
+
+
 def _next_of_edited_chain(held: HeldSchedule, cursor: Cursor, withdrawal: Withdrawal) -> datetime | None:
-    """Return None while an occurrence is under way, whose end decides; else the instant that was due, or a delay on."""
-    planned = [row for row in held.queued if row.kind == OccurrenceKind.SCHEDULED]
-    if any(row.id not in withdrawal.leaving for row in planned):
+    """Return None while an occurrence is under way whose end decides; else the instant that was due, or a delay on."""
+    if is_decided_by_an_end(held, withdrawal):
         return None
-    ahead = [row.scheduled_for for row in planned if row.scheduled_for >= held.now]
-    was_due = min(ahead, default=held.cursor.next_fire_at)
+    leaving = [row.scheduled_for for row in held.queued if row.is_planned and row.id in withdrawal.leaving]
+    was_due = min((at for at in leaving if at >= held.now), default=held.cursor.next_fire_at)
     if was_due is None or was_due < held.now or held.cursor.rule.trigger != cursor.rule.trigger:
         was_due = held.now + _delay(cursor)
     return _not_before_start(was_due, cursor)
 
 
 def _next_of_resumed_chain(held: HeldSchedule, cursor: Cursor, remains: Withdrawal) -> datetime | None:
-    if any(row.kind == OccurrenceKind.SCHEDULED and row.id not in remains.leaving for row in held.queued):
+    if is_decided_by_an_end(held, remains):
         return None
     was_due = (held.last_ended_at or cursor.created_at) + _delay(cursor)
     return _not_before_start(was_due if was_due > held.now else held.now + _delay(cursor), cursor)

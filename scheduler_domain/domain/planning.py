@@ -130,6 +130,9 @@ def plan(cursor: Cursor, now: datetime, until: datetime, tags: StartTags, limit:
     """
     if cursor.next_fire_at is None:
         return Plan(cursor, cursor, [], [], finished=True)
+    most = cursor.rule.max_runs
+    if most is not None and cursor.run_count >= most:  # by an edit, or when a pause was over
+        return Plan(cursor, placed(cursor, None), [], [], finished=True)
     if cursor.rule.is_chained:
         return _plan_chained(cursor, now, tags)
     rule = compiled(cursor)

@@ -36,6 +36,11 @@ class QueuedOccurrence(Struct, frozen=True, gc=False):
     is_awaiting: bool = False
     """Its attempt was accepted and waits for the receiver's callback."""
 
+    @property
+    def is_planned(self) -> bool:
+        """Tell what its schedule's plan made due from what a person asked for, a replay of it among them."""
+        return self.kind == OccurrenceKind.SCHEDULED and not self.is_requested
+
     def is_leased(self, now: datetime) -> bool:
         return self.lease_until > now
 
@@ -109,7 +114,7 @@ def withdraw_remains(queued: Sequence[QueuedOccurrence], now: datetime) -> Withd
     Whoever still holds a row ahead of its instant holds it to end it: the row must go before its instant is planned
     again, or it would take the new one with it. Nobody has to let go of anything. What a person asked for stays.
     """
-    planned = [row for row in queued if row.kind == OccurrenceKind.SCHEDULED and not row.is_requested]
+    planned = [row for row in queued if row.is_planned]
     leaving = [row for row in planned if not row.is_awaiting and not _is_under_way(row, now)]
     return Withdrawal(
         forgotten=[row.id for row in leaving if _is_forgotten(row, now)],

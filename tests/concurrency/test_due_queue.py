@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.domain.schedule import FixedDelayTrigger
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
@@ -198,7 +199,8 @@ async def test_the_last_occurrence_completes_its_schedule(
 async def test_an_end_sets_the_next_instant_of_a_schedule_that_runs_from_completion(
     connection: asyncpg.Connection, queue: PostgresDueQueue
 ) -> None:
-    await due_now(connection)
+    chain = await store_schedules(connection, TENANT, of=definition(FixedDelayTrigger(60)))
+    await store_due(connection, TENANT, chain, datetime.now(UTC))
     [claimed] = await queue.claim(1, AHEAD, None)
     next_due_at = datetime.now(UTC) + timedelta(seconds=60)
     await queue.record_ended([completed(claimed, next_due_at=next_due_at)])

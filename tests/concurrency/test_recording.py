@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
+from scheduler_domain.domain.schedule import FixedDelayTrigger
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
-from tests.support.stored import store_due, store_schedules
+from tests.support.stored import definition, store_due, store_schedules
 from tests.support.waiting import eventually
 
 AHEAD = timedelta(seconds=1)
@@ -36,7 +37,9 @@ def completed(claimed: Claimed, ended_at: datetime, next_due_at: datetime | None
 
 
 async def claimed_once(connection: asyncpg.Connection, queue: PostgresDueQueue) -> Claimed:
-    await store_due(connection, TENANT, await store_schedules(connection, TENANT), datetime.now(UTC))
+    """Return the claim of what a schedule that runs from completion has due."""
+    schedules = await store_schedules(connection, TENANT, of=definition(FixedDelayTrigger(3_600)))
+    await store_due(connection, TENANT, schedules, datetime.now(UTC))
     (claimed,) = await queue.claim(1, AHEAD, None)
     return claimed
 

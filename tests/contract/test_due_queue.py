@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
+from scheduler_domain.domain.schedule import FixedDelayTrigger, ScheduleDefinition
 from tests.contract.schedules_made import TENANT, a_moment_ago, accepted, id_at, in_an_hour, paused, revised
 from tests.contract.stores import Ending, Store
+from tests.support.stored import definition
 from tests.support.waiting import eventually
 
 AHEAD = timedelta(seconds=1)
+CHAIN = definition(FixedDelayTrigger(60))
 SHORT_LEASE = timedelta(milliseconds=60)
 
 
@@ -34,10 +37,12 @@ def postponed(claimed: Claimed, retry_at: datetime, *, counts: bool = True) -> P
     return Postponed(claimed, claimed.attempt_count + counts, now, 5, retry_at, "no answer", None, None, counts)
 
 
-async def due_now(store: Store, count: int = 1, *, is_last: bool = False) -> list[datetime]:
+async def due_now(
+    store: Store, count: int = 1, *, is_last: bool = False, of: ScheduleDefinition | None = None
+) -> list[datetime]:
     """Store a schedule with so many instants that are due; return them."""
     instants = [a_moment_ago() - timedelta(milliseconds=number) for number in range(count)]
-    await store.schedules.add(accepted(*instants, is_last=is_last), None)
+    await store.schedules.add(accepted(*instants, is_last=is_last, of=of), None)
     return instants
 
 
@@ -209,11 +214,28 @@ async def test_the_last_occurrence_completes_its_schedule(store: Store) -> None:
 
 
 async def test_an_end_sets_when_a_schedule_that_runs_from_completion_is_due_again(store: Store) -> None:
-    await due_now(store)
+    await due_now(store, of=CHAIN)
     [claimed] = await store.queue(1).claim(1, AHEAD, None)
     next_due_at = in_an_hour()
     await store.queue(1).record_ended([completed(claimed, next_due_at=next_due_at)])
     assert await store.next_fire_at(TENANT, claimed.schedule_id) == next_due_at
+
+
+async def test_an_end_moves_on_no_schedule_that_goes_by_the_clock(store: Store) -> None:
+    await due_now(store)
+    [claimed] = await store.queue(1).claim(1, AHEAD, None)
+    await store.queue(1).record_ended([completed(claimed, next_due_at=in_an_hour())])
+    assert await store.next_fire_at(TENANT, claimed.schedule_id) is None
+
+
+async def test_of_two_that_a_chain_has_queued_the_later_one_moves_it_on(store: Store) -> None:
+    await due_now(store, 2, of=CHAIN)
+    early, late = sorted(await store.queue(1).claim(2, AHEAD, None), key=lambda item: item.due_at)
+    next_due_at = in_an_hour()
+    await store.queue(1).record_ended([completed(early, next_due_at=next_due_at)])
+    assert await store.next_fire_at(TENANT, early.schedule_id) is None
+    await store.queue(1).record_ended([completed(late, next_due_at=next_due_at)])
+    assert await store.next_fire_at(TENANT, early.schedule_id) == next_due_at
 
 
 async def test_a_target_that_is_gone_disables_the_schedule_and_leaves_nothing_to_plan(store: Store) -> None:

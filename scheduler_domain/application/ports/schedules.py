@@ -54,6 +54,7 @@ class Changed(Struct, frozen=True):
 
     `in_force_since`: from when on the rule, as it is now, has been planned; None: since the schedule was created.
     `repeats_until`: until when it may name again what it has named (domain/repeats.py).
+    `unchained`: what was started before the schedule ran from completion; no next follows from the ends of these.
     """
 
     schedule: Schedule
@@ -65,6 +66,7 @@ class Changed(Struct, frozen=True):
     is_soon: bool
     in_force_since: datetime | None = None
     repeats_until: datetime | None = None
+    unchained: Sequence[UUID] = ()
 
 
 class HeldSchedule(Protocol):

@@ -1,7 +1,7 @@
 """The due queue in PostgreSQL. The lease protocol is described in domain/lease.py; the statements in sql/."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -124,26 +124,41 @@ class PostgresDueQueue:
             rows = await connection.fetch(statement("record_ended"), *_ended_columns(ended))
             ours = _leases_of(rows)
             held = [item for item in ended if _lease_of(item) in ours]
-            await _move_schedules(connection, held)
+            await _move_schedules(connection, held, {row["id"]: row for row in rows})
             await wake_lines(connection, [item.claimed for item in held if item.frees_line])
         return ours
 
 
-async def _move_schedules(connection: asyncpg.pool.PoolConnectionProxy, ended: Sequence[Ended]) -> None:
+async def _move_schedules(
+    connection: asyncpg.pool.PoolConnectionProxy, ended: Sequence[Ended], rows: Mapping[UUID, asyncpg.Record]
+) -> None:
+    """Move schedules on by what ended, given its rows as they were in the end.
+
+    A chain goes on before anything is completed: where the last of an old plan and the newest occurrence of a chain
+    end together, the one would find nothing that the other leads on to.
+    """
     disabling = [item for item in ended if item.disabled_revision is not None]
     if disabling:
         revisions = [item.disabled_revision for item in disabling]
         reasons = [item.error or "disabled by its target" for item in disabling]
         await connection.execute(statement("disable_schedules"), *_schedules(disabling), revisions, reasons)
-    finished = [item for item in ended if item.claimed.is_last]
-    if finished:
-        revisions = [item.claimed.revision for item in finished]
-        await connection.execute(statement("complete_schedules"), *_schedules(finished), revisions)
     chained = [item for item in ended if item.next_due_at is not None and not item.claimed.is_last]
     if chained:
         instants = [item.next_due_at for item in chained]
-        revisions = [item.claimed.revision for item in chained]
-        await connection.execute(statement("chain_schedules"), *_schedules(chained), instants, revisions)
+        await connection.execute(statement("chain_schedules"), *_planned(chained, rows), instants)
+    last = [item for item in ended if item.claimed.is_last]
+    if last:
+        await connection.execute(statement("complete_after_last"), *_planned(last, rows))
+
+
+def _planned(ended: Sequence[Ended], rows: Mapping[UUID, asyncpg.Record]) -> tuple[Sequence[object], ...]:
+    """Return what tells where in the plans of their schedules these stood."""
+    return (
+        *_schedules(ended),
+        [item.claimed.scheduled_for for item in ended],
+        [rows[item.claimed.id]["revision"] for item in ended],
+        [rows[item.claimed.id]["was_tried"] for item in ended],
+    )
 
 
 def _ended_apart(delivery: DeliveredTogether, recorded: set[UUID]) -> list[Ended]:

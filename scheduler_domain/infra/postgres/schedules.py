@@ -152,6 +152,10 @@ class _Held:
         await self._withdraw(changed.withdrawal, changed.reason)
         if changed.schedule.revision != self.schedule.revision:
             await self._carry_over(changed)
+        if changed.unchained:
+            await self._connection.execute(
+                statement("unchain_occurrences"), self._tenant_id, changed.schedule.id, list(changed.unchained)
+            )
         with _key_refused(changed.schedule.definition.key):
             await self._connection.execute(statement("change_schedule"), self._tenant_id, *_changed_columns(changed))
         await self._revoke(changed.withdrawal)
@@ -179,12 +183,17 @@ class _Held:
     ) -> None:
         await self.remember(remembered)
         await self._withdraw(Withdrawal(cancelled=[row.id]), Ending.BY_HAND)
-        schedule = [self._tenant_id], [self.schedule.id]
+        planned = (
+            [self._tenant_id],
+            [self.schedule.id],
+            [row.scheduled_for],
+            [self.schedule.revision],
+            [row.was_tried],
+        )
         if row.is_last:
-            await self._connection.execute(statement("complete_schedules"), *schedule, [self.schedule.revision])
+            await self._connection.execute(statement("complete_after_last"), *planned)
         elif next_due_at is not None:
-            planned = [next_due_at], [self.schedule.revision]
-            await self._connection.execute(statement("chain_schedules"), *schedule, *planned)
+            await self._connection.execute(statement("chain_schedules"), *planned, [next_due_at])
 
     async def revoke(self, row: QueuedOccurrence) -> None:
         holders = [] if row.leased_by is None else [row.leased_by]

@@ -5,14 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from msgspec.structs import replace
-
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.domain import lease
-from scheduler_domain.domain.occurrence import OccurrenceKind, Status
-from scheduler_domain.domain.schedule import ScheduleState
+from scheduler_domain.domain.occurrence import Status
 from tests.simulation.link import DIRECT, Link
-from tests.simulation.memory.schedule_states import complete, disable
+from tests.simulation.memory.schedule_states import chain, complete_after_last, disable
 from tests.simulation.memory.tables import NEVER, LedgerRow, QueuedRow, ScheduleKey, StoredSchedule, Tables
 
 
@@ -195,32 +192,24 @@ class MemoryDueQueue:
 
     def _end(self, ended: Sequence[Ended]) -> set[tuple[UUID, int]]:
         ours = list({item.claimed.id: item for item in ended}.values())
-        for item in ours:
-            row = self._tables.queue.pop(item.claimed.id)
+        rows = [self._tables.queue.pop(item.claimed.id) for item in ours]
+        for row, item in zip(rows, ours, strict=True):
             self._tables.end(_ledger_row(row, item))
             self._tables.on_change.ended(item.claimed)
-        self._move_schedules(ours)
+        self._move_schedules(list(zip(rows, ours, strict=True)))
         return {_lease_of(item) for item in ours}
 
-    def _move_schedules(self, ended: Sequence[Ended]) -> None:
-        for item in ended:
+    def _move_schedules(self, ended: Sequence[tuple[QueuedRow, Ended]]) -> None:
+        for row, item in ended:
             if item.disabled_revision is not None:
                 reason = item.error or "disabled by its target"
-                disable(self._tables, _key(item.claimed), item.disabled_revision, reason)
-        for item in ended:
-            if item.claimed.is_last:
-                complete(self._tables, _key(item.claimed), item.claimed.revision)
-        for item in ended:
+                disable(self._tables, row.key, item.disabled_revision, reason)
+        for row, item in ended:
             if item.next_due_at is not None and not item.claimed.is_last:
-                self._chain(_key(item.claimed), item.next_due_at, item.claimed.revision)
-
-    def _chain(self, key: ScheduleKey, next_due_at: datetime, revision: int) -> None:
-        stored, cursor = self._tables.schedules.get(key), self._tables.cursors.get(key)
-        if stored is None or cursor is None or stored.schedule.state != ScheduleState.ACTIVE:
-            return
-        planned = [row for row in self._tables.queued_of(key) if row.kind == OccurrenceKind.SCHEDULED]
-        if cursor.next_fire_at is None and all(row.revision <= revision for row in planned):
-            self._tables.cursors[key] = replace(cursor, next_fire_at=next_due_at)
+                chain(self._tables, row, item.next_due_at)
+        for row, item in ended:
+            if item.claimed.is_last:
+                complete_after_last(self._tables, row)
 
     async def _record_withdrawn(self, ended: Sequence[Ended]) -> None:
         for item in ended:

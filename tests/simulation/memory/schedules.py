@@ -185,6 +185,9 @@ class _Held:
         schedule, plan, tables = changed.schedule, changed.plan, self._tables
         if schedule.revision != self.schedule.revision:
             self._carry_over(schedule.revision, changed.withdrawal.left)
+        for id_ in changed.unchained:
+            tables.queue[id_].is_last = True
+            tables.queue[id_].version += 1
         tables.schedules[self._key] = replace(
             StoredSchedule.of(schedule, changed.paused_at),
             resume_at=changed.resume_at,

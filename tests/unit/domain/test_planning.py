@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.planning import Cursor, Plan, PlanningRule, first_cursor, plan
@@ -114,6 +115,12 @@ def test_missed_slots_of_a_fixed_delay_coalesce_even_where_all_shall_fire() -> N
     decided = planned(cursor, NINE + timedelta(minutes=3, seconds=30), timedelta(seconds=10))
     assert instants(decided) == [NINE + 3 * MINUTE]
     assert reasons(decided) == ["misfire-coalesced"] * 3
+
+
+@pytest.mark.parametrize("trigger", [EVERY_MINUTE, FixedDelayTrigger(60)], ids=["by the clock", "from completion"])
+def test_a_schedule_that_has_had_its_runs_has_no_other(trigger: Trigger) -> None:
+    decided = planned(replace(cursor_at(NINE, trigger, max_runs=2), run_count=2), NINE)
+    assert (decided.due, decided.skipped, decided.after.next_fire_at, decided.finished) == ([], [], None, True)
 
 
 def test_max_runs_ends_a_schedule_and_marks_its_last_occurrence() -> None:

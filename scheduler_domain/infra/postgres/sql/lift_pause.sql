@@ -2,7 +2,7 @@
 -- Without an instant to come ($4) nothing is left of it.
 -- What the pause left to holders is no part of the new plan: it leaves the queue now, as on a resume by hand, and last,
 -- since nothing reads it here (lock_order.py). What may be under way goes on; where the end of it decides when a
--- schedule that runs from completion ($7) is due next, nothing else does.
+-- schedule that runs from completion ($7) is due next, nothing else does. From a last one nothing follows.
 WITH lifted AS (
   UPDATE schedule AS s
   SET state = CASE WHEN $4::timestamptz IS NULL THEN 'COMPLETED' ELSE 'ACTIVE' END,
@@ -28,7 +28,7 @@ UPDATE schedule_cursor AS c
 SET next_fire_at = CASE WHEN NOT $7::boolean OR NOT EXISTS (
       SELECT FROM due_queue AS q
       WHERE q.tenant_id = c.tenant_id AND q.schedule_id = c.schedule_id AND q.kind = 'SCHEDULED'
-        AND q.requested_at IS NULL
+        AND q.requested_at IS NULL AND NOT q.is_last
         AND (q.awaiting_since IS NOT NULL OR q.lease_until > now() AND q.due_at <= now())) THEN $4::timestamptz END,
     checkpoint = NULL, in_force_since = $8::timestamptz, next_order_ms = $5::bigint, tzdata = $6::text
 FROM lifted

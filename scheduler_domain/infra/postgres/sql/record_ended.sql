@@ -3,7 +3,8 @@
 -- ON CONFLICT DO NOTHING because an instant ends once, and one old row must not fail a whole batch.
 -- What a receiver called back as done while its last attempt was under way is done, however that attempt went.
 -- The ledger keeps the token of what did not complete: should the row return to the queue, it starts above all of them.
--- The token comes back too: a dispatcher that claimed a row anew before it could write may bring two outcomes of it.
+-- The token comes back too: a dispatcher that claimed a row anew before it could write may bring two outcomes of it. So
+-- does what the schedule is moved on by: the row as it was by now, which an edit may have changed since its claim.
 WITH outcome AS (
   SELECT * FROM unnest(
     $1::text[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::smallint[], $8::timestamptz[],
@@ -30,4 +31,4 @@ WITH outcome AS (
   FROM ended
   ON CONFLICT DO NOTHING
 )
-SELECT id, lease_token FROM ended
+SELECT id, lease_token, revision, first_fired_at IS NOT NULL AS was_tried FROM ended
