@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -96,9 +96,11 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
     postgres_url = settings.required_postgres_url()
     clock = DatabaseClock()
     async with AsyncExitStack() as stack:
-        pool = await _pool(stack, postgres_url, _QUEUE_CONNECTIONS)
-        planning_pool = await _pool(stack, postgres_url, _PLANNING_CONNECTIONS, hash_joins=True)
-        house_pool = await _pool(stack, postgres_url, _HOUSE_CONNECTIONS)
+        pools: list[asyncpg.Pool] = []
+        stack.push_async_callback(_close, pools)
+        pools.append(pool := await open_dispatch_pool(postgres_url, _QUEUE_CONNECTIONS))
+        pools.append(planning_pool := await open_dispatch_pool(postgres_url, _PLANNING_CONNECTIONS, hash_joins=True))
+        pools.append(house_pool := await open_dispatch_pool(postgres_url, _HOUSE_CONNECTIONS))
         dispatchers = PostgresDispatchers(pool, clock)
         number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
         stack.push_async_callback(dispatchers.leave, number)
@@ -172,18 +174,14 @@ async def _replan(
     return ReplanInstances(PostgresReplanTurns(planning_pool, pool), find, instances, apply, change, clock)
 
 
-async def _pool(stack: AsyncExitStack, postgres_url: str, size: int, *, hash_joins: bool = False) -> asyncpg.Pool:
-    pool = await open_dispatch_pool(postgres_url, size, hash_joins=hash_joins)
-    stack.push_async_callback(_close, pool)
-    return pool
-
-
-async def _close(pool: asyncpg.Pool) -> None:
-    """Close politely for a second; a connection to a database that is away is cut."""
+async def _close(pools: Sequence[asyncpg.Pool]) -> None:
+    """Close politely for a second, all at once; connections to a database that is away are cut."""
     try:
-        await asyncio.wait_for(pool.close(), timedelta(seconds=1).total_seconds())
+        async with asyncio.timeout(timedelta(seconds=1).total_seconds()):
+            await asyncio.gather(*(pool.close() for pool in pools))
     except TimeoutError:
-        pool.terminate()
+        for pool in pools:
+            pool.terminate()
 
 
 async def _leadership(stack: AsyncExitStack, settings: Settings, fallback: Leadership) -> Leadership:
