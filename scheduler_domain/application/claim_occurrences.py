@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,25 +17,22 @@ from scheduler_domain.application.held_occurrence import (
 )
 from scheduler_domain.application.judge_misfires import Missed, judge_misfires, was_missed
 from scheduler_domain.application.ports.clock import Clock
-from scheduler_domain.application.ports.delivery import BrokerSender, Delivery
+from scheduler_domain.application.ports.delivery import BrokerSender
 from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
+from scheduler_domain.application.prepare_delivery import delivery_of, fire_at, lane_of
 from scheduler_domain.domain import lease
-from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD, Absence
+from scheduler_domain.domain.misfire import Absence
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
-from scheduler_domain.domain.payload import BodySource, body_pieces, is_fixed
 from scheduler_domain.domain.schedule import ScheduleState
-from scheduler_domain.domain.target import EventTarget, HttpTarget, QueueTarget, Target, target_kind
-from scheduler_domain.domain.trace import traceparent
+from scheduler_domain.domain.target import target_kind
 from scheduler_domain.domain.withdrawal import Ending, leaves_no_trace
 
 CLAIM_AHEAD = timedelta(seconds=4)
 ROWS_PER_CLAIM = 1_000
 _LONGEST_WALK = 8
 _LOOK_WHEN_ASKED_SEC, _LOOK_SEC = 0.25, 1.0
-_CATCH_UP_BATCHES_PER_SECOND = 100
-_LATE_AFTER = MISFIRE_THRESHOLD.total_seconds()
 _ACTIVE = ScheduleState.ACTIVE.value  # of an enum member each look-up costs as much as all else that is asked
 _SLICE = 100  # encoding shares the loop with firing
 _decode_terms = msgspec.json.Decoder(DeliveryTerms).decode
@@ -232,7 +228,7 @@ class ClaimOccurrences:
     def _hold(
         self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float, withdrawn_for: str | None
     ) -> HeldOccurrence:
-        delivery = _delivery(claimed, terms, is_recorded=self._tracer.listens)
+        delivery = delivery_of(claimed, terms, is_recorded=self._tracer.listens)
         lane = lane_of(terms.target)
         broker = self._brokers.get(lane)
         return HeldOccurrence(
@@ -242,35 +238,10 @@ class ClaimOccurrences:
             target_kind(terms.target),
             terms.retry,
             chain_delay_sec(claimed, terms),
-            fire_at=_fire_at(claimed),
+            fire_at=fire_at(claimed),
             lease_ends=lease_ends,
             gate=gate_of(claimed, terms, withdrawn_for),
         )
-
-
-def _fire_at(claimed: Claimed) -> float:
-    """Return when an attempt goes out, in epoch seconds: at the due instant, or at a retry's.
-
-    What was queued when it was late already goes out at its place in the catch-up lane, else a claim's reach of them
-    would go at once and hold up what is on time. Places are rounded up, so that neighbours leave together.
-    """
-    if claimed.was_tried:
-        return claimed.start_tag
-    if claimed.start_tag - claimed.due_at <= _LATE_AFTER:
-        return claimed.due_at
-    return math.ceil(claimed.start_tag * _CATCH_UP_BATCHES_PER_SECOND) / _CATCH_UP_BATCHES_PER_SECOND
-
-
-def lane_of(target: Target) -> str:
-    """Return what deliveries to this target share a limit with: a broker, or an HTTP origin."""
-    match target:
-        case EventTarget():
-            return "NATS"
-        case QueueTarget():
-            return target.queue.broker
-        case HttpTarget():
-            parts = urlsplit(target.http.url)
-            return f"{parts.scheme}://{parts.netloc}"
 
 
 def _why_not(claimed: Claimed) -> Ending | None:
@@ -333,40 +304,3 @@ def _unsendable(claimed: Claimed, terms: DeliveryTerms, error: Exception, now: d
 
 def _next_of_chain(claimed: Claimed, terms: DeliveryTerms, ended_at: datetime) -> datetime | None:
     return next_due_at(ended_at, chain_delay_sec(claimed, terms))
-
-
-def _delivery(claimed: Claimed, terms: DeliveryTerms, *, is_recorded: bool) -> Delivery:
-    attempt = claimed.attempt_count + 1
-    return Delivery(
-        tenant_id=claimed.tenant_id,
-        schedule_id=claimed.schedule_id,
-        occurrence_id=claimed.id,
-        schedule_name=terms.name,
-        key=terms.key,
-        tz=terms.tz,
-        target=terms.target,
-        scheduled_for=claimed.scheduled_for,
-        attempt=attempt,
-        body_pieces=_body(claimed, terms, attempt),
-        traceparent=traceparent(claimed.id, attempt, is_recorded=is_recorded),
-        timeout_sec=terms.timeout_sec,
-        may_be_known=claimed.was_tried or claimed.lease_token > 1,
-        expects_callback=terms.completion == "CALLBACK",
-    )
-
-
-def _body(claimed: Claimed, terms: DeliveryTerms, attempt: int) -> tuple[bytes, ...]:
-    payload = bytes(terms.payload)
-    if is_fixed(payload):
-        return (payload,)
-    source = BodySource(
-        claimed.tenant_id,
-        claimed.schedule_id,
-        terms.name,
-        terms.key,
-        terms.tz,
-        claimed.id,
-        claimed.scheduled_for,
-        attempt,
-    )
-    return body_pieces(payload, source)

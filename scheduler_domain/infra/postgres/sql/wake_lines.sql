@@ -4,7 +4,7 @@
 -- edit; it asks by itself later.
 -- Mostly it is leased again by then, for claims reach further ahead than most waits. Its lease is taken, as a callback takes
 -- one (note_callback): the holder asks when the tag has come, or renews before that, and finds it lost. It cannot have
--- started it: what is tagged more than $3 after its instant goes out at its tag and not before (claim_occurrences.py).
+-- started it: what is tagged more than $3 after its instant goes out at its tag and not before (prepare_delivery.py).
 -- What is leased and tagged closer than that asks by itself right now, or had started before an edit made it stand in line.
 -- So -infinity is true of a lease that is taken here, and may_have_started is not to be set.
 WITH line AS (
