@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postponed
+from scheduler_domain.domain.payload import instant_text
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.dispatchers import PostgresDispatchers
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
@@ -17,8 +18,10 @@ from tests.integration.api_server import RunningApi, definition
 from tests.support.waiting import eventually
 
 Connection = asyncpg.Connection
-HOURLY = {"type": "CRON", "cron": "0 * * * *"}
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+# Half an hour from now: an instant that is about to come would be planned beside what a test asks for.
+MINUTE = (datetime.now(UTC).minute + 30) % 60
+HOURLY = {"type": "CRON", "cron": f"{MINUTE} * * * *"}
+NOON = datetime(2026, 3, 2, 12, MINUTE, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KEY = {"Idempotency-Key": "order-17"}
 AHEAD = timedelta(seconds=30)
@@ -77,8 +80,8 @@ class TestBackfill:
         assert first.status_code == 202, first.text
         assert first.json() == {
             "scheduleId": path.removeprefix("/schedules/"),
-            "from": "2026-03-02T12:00:00Z",
-            "to": "2026-03-02T15:00:00Z",
+            "from": instant_text(NOON),
+            "to": instant_text(NOON + 3 * HOUR),
             "created": 3,
             "alreadyPresent": 0,
             "stillToPlan": 0,
@@ -172,8 +175,9 @@ class TestBackfill:
         refused = await admin.post(f"{path}/backfill", json=past(1001))
         [error] = refused.json()["errors"]
         assert (refused.status_code, error["code"]) == (422, "too-many-instants")
-        assert "2026-04-13T04:00:00Z" in error["message"]
-        body = {"from": NOON.isoformat(), "to": "2026-04-13T04:00:00Z"}
+        split = instant_text(NOON + 1_000 * HOUR)
+        assert split in error["message"]
+        body = {"from": NOON.isoformat(), "to": split}
         assert (await admin.post(f"{path}/backfill", json=body)).json()["created"] == 1000
 
     @pytest.mark.parametrize(
@@ -315,7 +319,7 @@ class TestReplayInBatches:
         assert answer.status_code == 202, answer.text
         assert answer.json() == {"replayed": 3, "notReplayed": 0, "nextCursor": None}
         left = (await admin.get("/occurrences", params={"status": "FAILED"})).json()["items"]
-        assert [item["scheduledFor"] for item in left] == ["2026-03-02T16:00:00Z", "2026-03-02T12:00:00Z"]
+        assert [item["scheduledFor"] for item in left] == [instant_text(NOON + 4 * HOUR), instant_text(NOON)]
 
     async def test_a_batch_is_bounded_and_the_cursor_leads_on_past_what_failed_again(
         self, admin: httpx.AsyncClient, connection: Connection

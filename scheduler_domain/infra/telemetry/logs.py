@@ -14,6 +14,8 @@ LogFormat = Literal["json", "console"]
 
 # They tell what we log ourselves, once more and in other words.
 _TALKATIVE = ("aiohttp.access", "alembic", "asyncio", "httpcore", "httpx", "nats", "opentelemetry", "uvicorn.access")
+_chain: list[Processor] = []
+"""One list for ever: a logger keeps the list that it found when it was first used, so a change is made within it."""
 
 
 def configure_logging(level: str, log_format: LogFormat) -> None:
@@ -25,8 +27,9 @@ def configure_logging(level: str, log_format: LogFormat) -> None:
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    _chain[:] = [structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_chain,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
