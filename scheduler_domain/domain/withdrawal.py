@@ -17,6 +17,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
 from scheduler_domain.domain.occurrence import OccurrenceKind
 
 
@@ -128,8 +129,12 @@ def leaves_no_trace(kind: str, was_tried: bool, scheduled_for: datetime, now: da
 
 
 def _is_under_way(row: QueuedOccurrence, now: datetime) -> bool:
-    """Tell what has had its instant and is leased: delivered, or held until its next attempt, which is its holder's."""
-    return row.is_leased(now) and row.due_at <= now
+    """Tell what has had its instant and is leased: delivered, or held until its next attempt, which is its holder's.
+
+    Not so what waits for its turn or its place, claimed ahead of its tag (`application.prepare_delivery.fire_at`).
+    """
+    waits = not row.was_tried and row.start_tag > max(now, row.due_at + MISFIRE_THRESHOLD)
+    return row.is_leased(now) and row.due_at <= now and not waits
 
 
 def _is_ended_by(row: QueuedOccurrence, ending: Ending) -> bool:
