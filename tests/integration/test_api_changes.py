@@ -286,7 +286,7 @@ async def test_a_delay_keeps_its_due_instant_through_an_edit_of_something_else(
 async def test_a_delay_waits_for_the_end_of_what_is_under_way(admin: httpx.AsyncClient, store: Connection) -> None:
     path = await path_of(admin, trigger={"type": "FIXED_DELAY", "delaySec": 5})
     await store.execute(
-        "UPDATE due_queue SET scheduled_for = now(), due_at = now(), leased_by = 1,"
+        "UPDATE due_queue SET scheduled_for = now(), due_at = now(), start_tag = now(), leased_by = 1,"
         " lease_until = now() + interval '15 s'"
     )
     patched = (await admin.patch(path, json={"jitterSec": 1})).json()
