@@ -11,9 +11,9 @@ from scheduler_domain.application.held_occurrence import (
     DeliveryTerms,
     HeldOccurrence,
     chain_delay_sec,
+    ended_unattempted,
     gate_of,
     may_await_callback,
-    next_due_at,
 )
 from scheduler_domain.application.judge_misfires import Missed, judge_misfires, was_missed
 from scheduler_domain.application.ports.clock import Clock
@@ -223,7 +223,8 @@ class ClaimOccurrences:
             if _is_read_too_early(item):
                 self._returned.append(item)
             else:
-                ended.append(_unsendable(item, terms, error, self._clock.now()))
+                problem = f"cannot be prepared for delivery: {type(error).__name__}: {error}"
+                ended.append(ended_unattempted(item, terms, Status.FAILED, "refused", self._clock.now(), problem))
 
     def _hold(
         self, claimed: Claimed, terms: DeliveryTerms, lease_ends: float, withdrawn_for: str | None
@@ -271,36 +272,7 @@ def _is_read_too_early(claimed: Claimed) -> bool:
 
 
 def _withdrawn(claimed: Claimed, terms: DeliveryTerms | None, reason: Ending | None, now: datetime) -> Ended:
-    # An edit has planned its own next; after a pause that was lifted meanwhile, nobody else has.
-    return Ended(
-        claimed,
-        Status.CANCELLED,
-        reason,
-        claimed.attempt_count,
-        None,
-        now,
-        None,
-        "NONE" if terms is None else target_kind(terms.target),
-        next_due_at=None if terms is None or reason == Ending.REPLANNED else _next_of_chain(claimed, terms, now),
-        frees_line=terms is not None and terms.overlap != "ALLOW_ALL",
-    )
-
-
-def _unsendable(claimed: Claimed, terms: DeliveryTerms, error: Exception, now: datetime) -> Ended:
-    return Ended(
-        claimed,
-        Status.FAILED,
-        "refused",
-        claimed.attempt_count,
-        None,
-        now,
-        None,
-        target_kind(terms.target),
-        error=f"cannot be prepared for delivery: {type(error).__name__}: {error}",
-        next_due_at=_next_of_chain(claimed, terms, now),
-        frees_line=terms.overlap != "ALLOW_ALL",
-    )
-
-
-def _next_of_chain(claimed: Claimed, terms: DeliveryTerms, ended_at: datetime) -> datetime | None:
-    return next_due_at(ended_at, chain_delay_sec(claimed, terms))
+    assert reason is not None  # what may fire is prepared, not ended
+    if terms is None:  # the schedule is gone, and with it all that the end of an occurrence could move
+        return Ended(claimed, Status.CANCELLED, reason, claimed.attempt_count, None, now, None, "NONE")
+    return ended_unattempted(claimed, terms, Status.CANCELLED, reason, now)

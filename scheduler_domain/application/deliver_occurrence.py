@@ -57,10 +57,7 @@ class DeliverOccurrences:
         self._is_ready = {name: asyncio.Event() for name in brokers}
         self._http = HttpLanes(http_slots, self._deliver_one, most_webhooks_waiting)
         self._open: dict[UUID, HeldOccurrence] = {}
-        self._asking: deque[HeldOccurrence] = deque()
-        self._is_asking = asyncio.Event()
-        self._refused: deque[HeldOccurrence] = deque()
-        self._is_refused = asyncio.Event()
+        self._asking, self._refused = _Waiting(), _Waiting()
 
     @property
     def open_count(self) -> int:
@@ -134,23 +131,19 @@ class DeliverOccurrences:
 
     def ask(self, items: Iterable[HeldOccurrence]) -> None:
         """Keep what is due, and asks before it starts, for `next_asking`."""
-        self._asking.extend(items)
-        self._is_asking.set()
+        self._asking.add(items)
 
     async def next_asking(self, most: int) -> list[HeldOccurrence]:
         """Wait for what asks, and take it; what was let go of meanwhile is left out."""
-        await self._is_asking.wait()
-        return _taken(self._asking, self._is_asking, most)
+        return await self._asking.take(most)
 
     def refuse(self, items: Iterable[HeldOccurrence]) -> None:
         """Keep what is due and found no place on its lane, for `next_refused`."""
-        self._refused.extend(items)
-        self._is_refused.set()
+        self._refused.add(items)
 
     async def next_refused(self, most: int) -> list[HeldOccurrence]:
         """Wait for what was refused, and take it; it stays on our hands until it is let go of."""
-        await self._is_refused.wait()
-        return _taken(self._refused, self._is_refused, most)
+        return await self._refused.take(most)
 
     def end(self, item: HeldOccurrence, outcome: Outcome, fired_at: datetime, ended_at: datetime) -> None:
         """Take the outcome of an attempt that was made earlier, perhaps elsewhere, and ends only now."""
@@ -240,11 +233,24 @@ class DeliverOccurrences:
             self._measurements.delivered(target, _word_for(outcome_type), [seconds] * number)
 
 
-def _taken(waiting: deque[HeldOccurrence], is_waiting: asyncio.Event, most: int) -> list[HeldOccurrence]:
-    taken = [waiting.popleft() for _ in range(min(most, len(waiting)))]
-    if not waiting:
-        is_waiting.clear()
-    return [item for item in taken if item.stage is Stage.HELD]
+class _Waiting:
+    """What is due and waits for a loop of its own to decide about it."""
+
+    def __init__(self) -> None:
+        self._items: deque[HeldOccurrence] = deque()
+        self._is_there = asyncio.Event()
+
+    def add(self, items: Iterable[HeldOccurrence]) -> None:
+        self._items.extend(items)
+        self._is_there.set()
+
+    async def take(self, most: int) -> list[HeldOccurrence]:
+        """Wait for some, and take them; what was let go of meanwhile is left out."""
+        await self._is_there.wait()
+        taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+        if not self._items:
+            self._is_there.clear()
+        return [item for item in taken if item.stage is Stage.HELD]
 
 
 @cache

@@ -6,9 +6,10 @@ from typing import Any
 
 from msgspec import Raw, Struct, field
 
-from scheduler_domain.application.ports.due_queue import Claimed
+from scheduler_domain.application.ports.due_queue import Claimed, Ended
 from scheduler_domain.domain.schedule import Completion, FixedDelayTrigger, Misfire, Overlap, Retry, Trigger
-from scheduler_domain.domain.target import Target, TargetKind
+from scheduler_domain.domain.target import Target, TargetKind, target_kind
+from scheduler_domain.domain.withdrawal import Ending
 
 
 class DeliveryTerms(Struct, frozen=True, rename="camel", gc=False):
@@ -114,3 +115,25 @@ def chain_delay_sec(claimed: Claimed, terms: DeliveryTerms) -> int | None:
 def next_due_at(ended_at: datetime, delay_sec: int | None) -> datetime | None:
     """Return when a schedule that runs from completion is due again; None for every other."""
     return None if delay_sec is None else ended_at + timedelta(seconds=delay_sec)
+
+
+def ended_unattempted(
+    claimed: Claimed, terms: DeliveryTerms, status: str, reason: str, at: datetime, error: str | None = None
+) -> Ended:
+    """Return the end of what was claimed and is not attempted; whatever its end decides, this one does.
+
+    Only an edit that withdraws has planned its own next; after a pause that was lifted meanwhile, nobody else has.
+    """
+    return Ended(
+        claimed,
+        status,
+        reason,
+        claimed.attempt_count,
+        None,
+        at,
+        None,
+        target_kind(terms.target),
+        error=error,
+        next_due_at=None if reason == Ending.REPLANNED else next_due_at(at, chain_delay_sec(claimed, terms)),
+        frees_line=terms.overlap != "ALLOW_ALL",
+    )

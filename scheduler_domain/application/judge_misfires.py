@@ -7,11 +7,10 @@ an occurrence that a dispatcher held when it vanished may have been delivered, s
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from scheduler_domain.application.held_occurrence import DeliveryTerms, chain_delay_sec, next_due_at
+from scheduler_domain.application.held_occurrence import DeliveryTerms, ended_unattempted
 from scheduler_domain.application.ports.due_queue import Claimed, DueQueue, Ended
 from scheduler_domain.domain.misfire import Absence, fires_every_missed, reason_to_skip
 from scheduler_domain.domain.occurrence import OccurrenceKind, Status
-from scheduler_domain.domain.target import target_kind
 
 Missed = tuple[Claimed, DeliveryTerms]
 
@@ -40,20 +39,5 @@ async def judge_misfires(
         if reason is None:
             fires.append((claimed, terms))
         else:
-            skipped.append(_skipped(claimed, terms, reason, now))
+            skipped.append(ended_unattempted(claimed, terms, Status.SKIPPED, reason, now))
     return fires, skipped
-
-
-def _skipped(claimed: Claimed, terms: DeliveryTerms, reason: str, now: datetime) -> Ended:
-    return Ended(
-        claimed,
-        Status.SKIPPED,
-        reason,
-        claimed.attempt_count,
-        None,
-        now,
-        None,
-        target_kind(terms.target),
-        next_due_at=next_due_at(now, chain_delay_sec(claimed, terms)),
-        frees_line=terms.overlap != "ALLOW_ALL",
-    )

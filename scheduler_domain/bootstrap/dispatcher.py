@@ -96,11 +96,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
     postgres_url = settings.required_postgres_url()
     clock = DatabaseClock()
     async with AsyncExitStack() as stack:
-        pools: list[asyncpg.Pool] = []
-        stack.push_async_callback(_close, pools)
-        pools.append(pool := await open_dispatch_pool(postgres_url, _QUEUE_CONNECTIONS))
-        pools.append(planning_pool := await open_dispatch_pool(postgres_url, _PLANNING_CONNECTIONS, hash_joins=True))
-        pools.append(house_pool := await open_dispatch_pool(postgres_url, _HOUSE_CONNECTIONS))
+        pool, planning_pool, house_pool = await _pools(stack, postgres_url)
         dispatchers = PostgresDispatchers(pool, clock)
         number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
         stack.push_async_callback(dispatchers.leave, number)
@@ -108,15 +104,8 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             await dispatchers.beat(number, [])
         measurements = PrometheusMeasurements()  # not before: it takes its names once, a start several tries
 
-        publisher = JetStreamPublisher(settings.required_nats_url(), replicas=settings.nats_replicas)
-        await publisher.start()
-        stack.push_async_callback(publisher.stop)
-        webhook = WebhookSender(
-            AllowedNets.parse(settings.webhook.allow_nets),
-            allow_http=settings.webhook.allow_http,
-            callback_key=await callback_key(pool),
-        )
-        stack.push_async_callback(webhook.close)
+        publisher = await _publisher(stack, settings)
+        webhook = await _webhook_sender(stack, settings, pool)
         leadership = await _leadership(stack, settings, PostgresLeadership(planning_pool))
 
         lease_length = settings.dispatcher.lease
@@ -172,6 +161,34 @@ async def _replan(
     instances = PostgresTemplateInstances(pool)
     apply = ApplyTemplate(find, instances, change, clock, lambda: os.urandom(10), lookahead, tags)
     return ReplanInstances(PostgresReplanTurns(planning_pool, pool), find, instances, apply, change, clock)
+
+
+async def _pools(stack: AsyncExitStack, postgres_url: str) -> tuple[asyncpg.Pool, asyncpg.Pool, asyncpg.Pool]:
+    """Open the pools for the queue, for planning and for housekeeping; they close together."""
+    pools: list[asyncpg.Pool] = []
+    stack.push_async_callback(_close, pools)
+    pools.append(await open_dispatch_pool(postgres_url, _QUEUE_CONNECTIONS))
+    pools.append(await open_dispatch_pool(postgres_url, _PLANNING_CONNECTIONS, hash_joins=True))
+    pools.append(await open_dispatch_pool(postgres_url, _HOUSE_CONNECTIONS))
+    queue, planning, house = pools
+    return queue, planning, house
+
+
+async def _publisher(stack: AsyncExitStack, settings: Settings) -> JetStreamPublisher:
+    publisher = JetStreamPublisher(settings.required_nats_url(), replicas=settings.nats_replicas)
+    await publisher.start()
+    stack.push_async_callback(publisher.stop)
+    return publisher
+
+
+async def _webhook_sender(stack: AsyncExitStack, settings: Settings, pool: asyncpg.Pool) -> WebhookSender:
+    webhook = WebhookSender(
+        AllowedNets.parse(settings.webhook.allow_nets),
+        allow_http=settings.webhook.allow_http,
+        callback_key=await callback_key(pool),
+    )
+    stack.push_async_callback(webhook.close)
+    return webhook
 
 
 async def _close(pools: Sequence[asyncpg.Pool]) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from scheduler_domain.domain.schedule import FixedDelayTrigger, Misfire, Trigger
 
 MISFIRE_THRESHOLD: Final = timedelta(seconds=1)
+_THRESHOLD_SEC: Final = MISFIRE_THRESHOLD.total_seconds()
 ABSENT_AFTER: Final = timedelta(seconds=5)
 """So long without a heartbeat of any dispatcher, nobody was there. What is due sooner after the last one was held."""
 
@@ -26,7 +27,7 @@ class Absence(Struct, frozen=True, gc=False):
     @property
     def missed_until(self) -> float:
         """What was due before this, and not before it began, was missed; what came later is only a little late."""
-        return self.ended - MISFIRE_THRESHOLD.total_seconds()
+        return self.ended - _THRESHOLD_SEC
 
 
 def fires_every_missed(misfire: Misfire, trigger: Trigger) -> bool:

@@ -79,6 +79,11 @@ class Cursor(Struct, frozen=True, gc=False):
     repeats_until: datetime | None = None
     """Until when an edit makes the rule name again what it has named (domain/repeats.py)."""
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has had all its runs."""
+        return self.rule.max_runs is not None and self.run_count >= self.rule.max_runs
+
 
 class Plan(Struct, frozen=True):
     """What one planning of a schedule decided, and its cursor afterwards; `before` guards the write."""
@@ -130,8 +135,7 @@ def plan(cursor: Cursor, now: datetime, until: datetime, tags: StartTags, limit:
     """
     if cursor.next_fire_at is None:
         return Plan(cursor, cursor, [], [], finished=True)
-    most = cursor.rule.max_runs
-    if most is not None and cursor.run_count >= most:  # by an edit, or when a pause was over
+    if cursor.is_spent:  # by an edit, or when a pause was over
         return Plan(cursor, placed(cursor, None), [], [], finished=True)
     if cursor.rule.is_chained:
         return _plan_chained(cursor, now, tags)

@@ -41,9 +41,7 @@ class PostgresDueQueue:
     async def overtaken(self, claimed: Sequence[Claimed], until: float) -> set[UUID]:
         rows = await self._pool.fetch(
             statement("overtaken_occurrences"),
-            [item.tenant_id for item in claimed],
-            [item.schedule_id for item in claimed],
-            [item.id for item in claimed],
+            *_leases(claimed)[:3],
             [item.scheduled_for for item in claimed],
             datetime.fromtimestamp(until, UTC),
         )

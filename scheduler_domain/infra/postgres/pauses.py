@@ -76,7 +76,7 @@ class Pauses:
 
 def _going_on(paused: Cursor, from_: datetime) -> Cursor:
     """Return the cursor at the first instant from the pause's end on; at none where its runs are spent."""
-    if paused.rule.max_runs is not None and paused.run_count >= paused.rule.max_runs:
+    if paused.is_spent:
         return placed(paused, None)
     cursor = first_cursor(paused.tenant_id, paused.schedule_id, paused.revision, paused.rule, paused.created_at, from_)
     return replace(cursor, run_count=paused.run_count, repeats_until=paused.repeats_until)
