@@ -183,7 +183,7 @@ class ClaimOccurrences:
                 self._prepare(held, ended, item, terms, lease_ends, reason)
             elif _is_read_too_early(item):
                 self._returned.append(item)
-            elif leaves_no_trace(item.kind, item.was_tried, item.scheduled_for, self._clock.now()):
+            elif leaves_no_trace(item.kind, item.was_tried, item.instant, self._clock.now()):
                 self._unexpected.append(item)
             else:
                 ended.append(_withdrawn(item, terms, reason, self._clock.now()))

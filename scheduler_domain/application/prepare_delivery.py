@@ -51,7 +51,7 @@ def delivery_of(claimed: Claimed, terms: DeliveryTerms, *, is_recorded: bool) ->
         key=terms.key,
         tz=terms.tz,
         target=terms.target,
-        scheduled_for=claimed.scheduled_for,
+        scheduled_for=claimed.instant,
         attempt=attempt,
         body_pieces=_body(claimed, terms, attempt),
         traceparent=traceparent(claimed.id, attempt, is_recorded=is_recorded),
@@ -72,7 +72,7 @@ def _body(claimed: Claimed, terms: DeliveryTerms, attempt: int) -> tuple[bytes, 
         terms.key,
         terms.tz,
         claimed.id,
-        claimed.scheduled_for,
+        claimed.instant,
         attempt,
     )
     return body_pieces(payload, source)

@@ -64,7 +64,7 @@ async def test_a_delivery_whose_row_was_withdrawn_without_a_trace_is_known_all_t
     await connection.execute("DELETE FROM scheduler.due_queue")
     assert await queue.record_ended([completed(claimed, datetime.now(UTC))]) == 0
     row = await connection.fetchrow("SELECT id, schedule_id, status, scheduled_for FROM scheduler.ledger")
-    assert tuple(row) == (claimed.id, claimed.schedule_id, "COMPLETED", claimed.scheduled_for)
+    assert tuple(row) == (claimed.id, claimed.schedule_id, "COMPLETED", claimed.instant)
 
 
 async def test_a_delivery_that_was_written_as_withdrawn_meanwhile_is_told_as_what_it_was(

@@ -71,7 +71,7 @@ async def test_what_became_due_while_a_change_hung_and_its_holder_died_is_in_the
 ) -> None:
     schedule = await api.created()
     held = await dying.held()
-    first = held[0].claimed.scheduled_for
+    first = held[0].claimed.instant
     async with api.schedules.held("acme", schedule.id) as found:
         assert found is not None
         withdrawal = withdraw(found.queued, found.now, ending)
@@ -95,7 +95,7 @@ async def test_what_a_holder_started_before_it_heard_of_the_pause_ends_as_delive
     paused = await api.paused(schedule)
     assert paused.next_fire_at is None
     assert await dispatcher.queue.record_ended([delivered(held[0])]) == 1
-    assert await ledger(store) == [(held[0].claimed.scheduled_for, "COMPLETED", None)]
+    assert await ledger(store) == [(held[0].claimed.instant, "COMPLETED", None)]
 
 
 @pytest.mark.parametrize("change", ["pause", "delete", "other instants"])
@@ -128,13 +128,13 @@ async def test_an_edit_takes_over_the_instants_it_keeps_and_leaves_the_others_to
     await api.retriggered(schedule, ODD_SECONDS)
     rows = {row["id"]: row for row in await queued(store)}
     for item in held[1:]:
-        kept = item.claimed.scheduled_for.second % 2 == 1
+        kept = item.claimed.instant.second % 2 == 1
         assert rows[item.claimed.id]["revision"] == (2 if kept else 1)
         assert (rows[item.claimed.id]["lease_token"] == item.claimed.lease_token) is not kept
     await dispatcher.let_go(held)
     again = await dispatcher.held()
     assert {item.claimed.revision for item in again} == {2}
-    assert {item.claimed.scheduled_for.second % 2 for item in again} == {1}
+    assert {item.claimed.instant.second % 2 for item in again} == {1}
     assert {row["revision"] for row in await queued(store)} == {2}
 
 
@@ -146,7 +146,7 @@ async def test_a_second_edit_brings_nothing_back_that_the_first_has_left_to_a_ho
     await api.retriggered(schedule, ODD_SECONDS)
     await api.change.edit(CALLER, schedule.id, ANY, lambda _: definition(ODD_SECONDS, priority=5))
     await dispatcher.let_go(held)
-    assert {item.claimed.scheduled_for.second % 2 for item in await dispatcher.held()} == {1}
+    assert {item.claimed.instant.second % 2 for item in await dispatcher.held()} == {1}
     assert {row["scheduled_for"].second % 2 for row in await queued(store)} == {1}
 
 

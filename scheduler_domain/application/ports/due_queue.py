@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+
+@lru_cache(maxsize=64)
+def _datetime(seconds: float) -> datetime:
+    """A herd shares its instants."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class Claimed(Struct, gc=False):
@@ -17,8 +24,8 @@ class Claimed(Struct, gc=False):
     policy begins there. A value but for the definition, which whoever has read it takes out: a hundred thousand may
     wait for one instant.
 
-    `due_at` and `start_tag` are in epoch seconds, as the timer wants them: exact to the microsecond, and read in
-    0.03 µs where a datetime takes 0.5.
+    `scheduled_for`, `due_at` and `start_tag` are in epoch seconds, as the timer wants them: exact to the microsecond,
+    and read in 0.03 µs where a datetime takes 0.5 to 1.
     """
 
     tenant_id: str
@@ -26,7 +33,7 @@ class Claimed(Struct, gc=False):
     id: UUID
     kind: str
     revision: int
-    scheduled_for: datetime
+    scheduled_for: float
     due_at: float
     start_tag: float
     lease_token: int
@@ -48,9 +55,14 @@ class Claimed(Struct, gc=False):
         return newer is not None and newer.requested_at == self.requested_at
 
     @property
+    def instant(self) -> datetime:
+        """When its trigger named it for: `scheduled_for` as a datetime in UTC."""
+        return _datetime(self.scheduled_for)
+
+    @property
     def retried_from(self) -> datetime:
         """The instant from which the age of its retries is counted."""
-        return datetime.fromtimestamp(self.due_at, UTC) if self.requested_at is None else self.requested_at
+        return _datetime(self.due_at) if self.requested_at is None else self.requested_at
 
 
 class DeliveredTogether(Struct, frozen=True, gc=False):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -36,13 +37,13 @@ class PostgresDueQueue:
             self._dispatcher_id,
             -math.inf if from_tag is None else from_tag,
         )
-        return [Claimed(*row) for row in rows]
+        return sorted([Claimed(*row) for row in rows], key=attrgetter("start_tag"))
 
     async def overtaken(self, claimed: Sequence[Claimed], until: float) -> set[UUID]:
         rows = await self._pool.fetch(
             statement("overtaken_occurrences"),
             *_leases(claimed)[:3],
-            [item.scheduled_for for item in claimed],
+            [item.instant for item in claimed],
             datetime.fromtimestamp(until, UTC),
         )
         return {row["id"] for row in rows}
@@ -153,7 +154,7 @@ def _planned(ended: Sequence[Ended], rows: Mapping[UUID, asyncpg.Record]) -> tup
     """Return what tells where in the plans of their schedules these stood."""
     return (
         *_schedules(ended),
-        [item.claimed.scheduled_for for item in ended],
+        [item.claimed.instant for item in ended],
         [rows[item.claimed.id]["revision"] for item in ended],
         [rows[item.claimed.id]["was_tried"] for item in ended],
     )
@@ -252,7 +253,7 @@ def _withdrawn_columns(ended: Sequence[Ended]) -> tuple[Sequence[object], ...]:
         [item.id for item in claimed],
         [item.kind for item in claimed],
         [item.revision for item in claimed],
-        [item.scheduled_for for item in claimed],
+        [item.instant for item in claimed],
         [datetime.fromtimestamp(item.due_at, UTC) for item in claimed],
         [item.attempt_count for item in ended],
         [item.fired_at for item in ended],

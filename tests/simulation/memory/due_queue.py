@@ -138,7 +138,7 @@ class MemoryDueQueue:
     def _is_overtaken(self, item: Claimed, until: datetime) -> bool:
         tables = self._tables
         rows = [row for row in (*tables.queue.values(), *tables.ledger.values()) if row.kind == "SCHEDULED"]
-        later = [row for row in rows if _key(row) == _key(item) and row.scheduled_for > item.scheduled_for]
+        later = [row for row in rows if _key(row) == _key(item) and row.scheduled_for > item.instant]
         cursor = tables.cursors.get(_key(item))
         is_unplanned = cursor is not None and cursor.next_fire_at is not None and cursor.next_fire_at < until
         is_there = any(row.due_at < until and getattr(row, "status", None) != "CANCELLED" for row in later)
@@ -163,7 +163,7 @@ class MemoryDueQueue:
             row.id,
             row.kind,
             row.revision,
-            row.scheduled_for,
+            row.scheduled_for.timestamp(),
             row.due_at.timestamp(),
             row.start_tag.timestamp(),
             row.lease_token,
@@ -226,20 +226,24 @@ class MemoryDueQueue:
 
 
 def _ledger_row(row: QueuedRow | Claimed, item: Ended) -> LedgerRow:
+    instants = (row.scheduled_for, row.due_at) if isinstance(row, QueuedRow) else (row.instant, _utc(row.due_at))
     return LedgerRow(
         row.tenant_id,
         row.id,
         row.schedule_id,
         row.kind,
         row.revision,
-        row.scheduled_for,
-        row.due_at,
+        *instants,
         item.status,
         item.reason,
         item.attempt_count,
         item.fired_at,
         item.ended_at,
     )
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _ended_apart(delivery: DeliveredTogether) -> list[Ended]:

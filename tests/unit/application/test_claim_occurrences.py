@@ -88,7 +88,7 @@ def occurrence(number: int) -> Claimed:
         id=UUID(int=number),
         kind="MANUAL",
         revision=1,
-        scheduled_for=DUE,
+        scheduled_for=DUE.timestamp(),
         due_at=DUE.timestamp(),
         start_tag=DUE.timestamp() + number,
         lease_token=1,

@@ -120,7 +120,7 @@ def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
 
 def held(lease_token: int, message: str, occurrence: UUID = OCCURRENCE) -> HeldOccurrence:
     at = DUE.timestamp()
-    row = ("acme", UUID(int=1), occurrence, "SCHEDULED", 1, DUE, at, at, lease_token, 0, False, False)
+    row = ("acme", UUID(int=1), occurrence, "SCHEDULED", 1, DUE.timestamp(), at, at, lease_token, 0, False, False)
     claimed = Claimed(*row, "(0,1)", 1, "ACTIVE", None)
     return HeldOccurrence(claimed, message, "NATS", "EVENT", Retry(), None, fire_at=0.0, lease_ends=FOR_LONG)
 

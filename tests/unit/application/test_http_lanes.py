@@ -20,7 +20,7 @@ def held(tenant_id: str, origin: str = "https://a.example", number: int = 0) -> 
         UUID(int=number),
         "SCHEDULED",
         1,
-        NOW,
+        NOW.timestamp(),
         NOW.timestamp(),
         NOW.timestamp(),
         1,

@@ -97,7 +97,21 @@ def held(number: int, tenant_id: str = "hanging", *, late: float = 0, was_tried:
     due = NOW.timestamp() - late
     ids = (UUID(int=1), UUID(int=number))
     claimed = Claimed(
-        tenant_id, *ids, "SCHEDULED", 1, NOW, due, due, 1, int(was_tried), was_tried, False, "(0,1)", 1, "ACTIVE", None
+        tenant_id,
+        *ids,
+        "SCHEDULED",
+        1,
+        NOW.timestamp(),
+        due,
+        due,
+        1,
+        int(was_tried),
+        was_tried,
+        False,
+        "(0,1)",
+        1,
+        "ACTIVE",
+        None,
     )
     lane = f"https://{number % 7}.example"
     return HeldOccurrence(claimed, None, lane, "HTTP", Retry(), None, fire_at=due, lease_ends=FOR_LONG)

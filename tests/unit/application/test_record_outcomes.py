@@ -26,7 +26,7 @@ def held(
     requested_at, earlier_attempt_count = replayed or (None, 0)
     at, was_tried = DUE.timestamp(), attempt_count > 0
     claimed = Claimed(
-        *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE, at, at, 1, attempt_count, was_tried),
+        *("acme", UUID(int=1), UUID(int=2), kind, 1, DUE.timestamp(), at, at, 1, attempt_count, was_tried),
         *(False, "(0,1)", 1, "ACTIVE", None, requested_at, earlier_attempt_count),
     )
     delay_sec = chain_delay_sec(claimed, DeliveryTerms("n", trigger, EventTarget("t")))

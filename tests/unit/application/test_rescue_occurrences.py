@@ -44,7 +44,7 @@ class Queue:
 
 def held(lease_ends: float) -> HeldOccurrence:
     at = IN_AN_HOUR.timestamp()
-    row = ("acme", UUID(int=1), UUID(int=2), "SCHEDULED", 1, IN_AN_HOUR, at, at, 1, 0, False, False)
+    row = ("acme", UUID(int=1), UUID(int=2), "SCHEDULED", 1, IN_AN_HOUR.timestamp(), at, at, 1, 0, False, False)
     claimed = Claimed(*row, "(0,1)", 1, "ACTIVE", None)
     return HeldOccurrence(claimed, None, "NATS", "EVENT", Retry(), None, fire_at=at, lease_ends=lease_ends)
 

@@ -1,6 +1,7 @@
 -- claim_occurrences: lease what is due soon to one dispatcher, fairest first, with its schedule as it stands now.
 -- $1 most rows, $2 how far ahead, $3 lease length, $4 dispatcher, $5 where to start in tag order, in epoch seconds as the
--- due instants and tags that are answered (application/ports/due_queue.py).
+-- instants and tags that are answered (application/ports/due_queue.py). In no order: to sort whole rows here cost 0.6 µs
+-- each, to sort what was made of them costs 0.1.
 -- SKIP LOCKED because a rival dispatcher must pass by, not wait. Locks due_queue rows, nothing else.
 -- The lease is timed by this database's clock; raising lease_token fences whoever held the row before.
 -- ctid is safe within one statement: the inner SELECT keeps each row locked until the UPDATE has changed it.
@@ -22,8 +23,8 @@ WITH claimed AS (
             attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, ctid::text AS place, requested_at,
             earlier_attempt_count, may_have_started
 )
-SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision, claimed.scheduled_for,
-       date_part('epoch', claimed.due_at), date_part('epoch', claimed.start_tag), claimed.lease_token,
+SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision,
+       date_part('epoch', claimed.scheduled_for), date_part('epoch', claimed.due_at), date_part('epoch', claimed.start_tag), claimed.lease_token,
        claimed.attempt_count, claimed.was_tried, claimed.is_last, claimed.place, schedule.revision AS schedule_revision,
        schedule.state AS schedule_state, schedule.definition, claimed.requested_at, claimed.earlier_attempt_count,
        claimed.may_have_started
@@ -34,4 +35,3 @@ LEFT JOIN LATERAL (
   FROM schedule AS s
   WHERE s.tenant_id = claimed.tenant_id AND s.id = claimed.schedule_id
   LIMIT 1) AS schedule ON true
-ORDER BY claimed.start_tag
