@@ -13,6 +13,7 @@ from scheduler_domain.domain.planning import PlanningRule
 from scheduler_domain.domain.schedule import CronTrigger, ScheduleDefinition, Trigger
 from scheduler_domain.domain.target import EventTarget, Target
 from scheduler_domain.domain.triggers import tzdata_version
+from scheduler_domain.infra.postgres.schedule_rows import stored_definition
 
 PAYLOAD = {"customer": "c-000017", "kind": "reminder", "text": "Your appointment is tomorrow at nine."}
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,15 +74,25 @@ async def store(
         "schedule",
         columns=_SCHEDULE,
         records=[
-            (tenant, id_, "benchmark", _tag(each.trigger), _kind(each.target), _json(each), CREATED_AT, CREATED_AT, "b")
-            for (tenant, id_), each in zip(named, definitions, strict=True)
+            (
+                tenant,
+                id_,
+                "benchmark",
+                _tag(each.trigger),
+                _kind(each.target),
+                stored_definition(each),
+                CREATED_AT,
+                CREATED_AT,
+                "b",
+            )
+            for (tenant, id_), each, text in zip(named, definitions, map(stored_definition, definitions), strict=True)
         ],
     )
     await connection.copy_records_to_table(
         "schedule_cursor",
         columns=_CURSOR,
         records=[
-            (tenant, id_, 1, _json(PlanningRule.of(each)), CREATED_AT, first, tzdata_version())
+            (tenant, id_, 1, msgspec.json.encode(PlanningRule.of(each)).decode(), CREATED_AT, first, tzdata_version())
             for (tenant, id_), each, first in zip(named, definitions, next_fire_at, strict=True)
         ],
     )
@@ -99,10 +110,6 @@ async def make_due(connection: asyncpg.Connection, named: Sequence[Named], at: d
             for tenant, id_ in named
         ],
     )
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _tag(trigger: Trigger) -> str:

@@ -27,7 +27,7 @@ from scheduler_domain.infra.postgres.answers import remember
 from scheduler_domain.infra.postgres.connections import Connection
 from scheduler_domain.infra.postgres.pool import TenantPool, tenant_statement
 from scheduler_domain.infra.postgres.schedule_lists import wanted_schedules
-from scheduler_domain.infra.postgres.schedule_rows import schedule_of
+from scheduler_domain.infra.postgres.schedule_rows import schedule_of, stored_definition
 from scheduler_domain.infra.postgres.statements import statement
 
 # A row is claimed a few times in its life, once for each attempt or takeover. Each version of a schedule begins above
@@ -313,7 +313,7 @@ def _definition_columns(definition: ScheduleDefinition) -> tuple[object, ...]:
         msgspec.json.encode(definition.labels).decode(),
         definition.trigger.__struct_config__.tag,
         target_kind(definition.target),
-        msgspec.json.encode(definition).decode(),
+        stored_definition(definition),
     )
 
 

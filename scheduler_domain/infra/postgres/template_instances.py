@@ -21,6 +21,7 @@ from scheduler_domain.domain.target import target_kind
 from scheduler_domain.domain.template import StoredTemplate, TemplateInstance
 from scheduler_domain.infra.postgres.page_cursors import cursor_text, named_place
 from scheduler_domain.infra.postgres.pool import TenantPool, tenant_statement
+from scheduler_domain.infra.postgres.schedule_rows import stored_definition
 from scheduler_domain.infra.postgres.statements import statement
 from scheduler_domain.infra.postgres.template_rows import instance_of
 
@@ -138,7 +139,7 @@ def _definition_columns(definitions: Sequence[ScheduleDefinition]) -> tuple[list
         [msgspec.json.encode(definition.labels).decode() for definition in definitions],
         [definition.trigger.__struct_config__.tag for definition in definitions],
         [target_kind(definition.target) for definition in definitions],
-        [msgspec.json.encode(definition).decode() for definition in definitions],
+        [stored_definition(definition) for definition in definitions],
     )
 
 
