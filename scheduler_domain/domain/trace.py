@@ -6,6 +6,8 @@ occurrence's id, so neither has to be looked up to find the other.
 
 from uuid import UUID
 
+_OCTETS = tuple(f"{number:02x}" for number in range(256))  # each delivery needs one: looked up, not formatted
+
 
 def trace_id(occurrence_id: UUID) -> str:
     """Return the trace id of an occurrence: its own 32 hex digits."""
@@ -20,7 +22,7 @@ def span_id(occurrence_id: UUID, attempt: int) -> str:
     >>> span_id(UUID("019e5a00-0000-8000-8000-00000000abcd"), 1)
     '800000000000ab01'
     """
-    return f"{occurrence_id.hex[16:30]}{attempt & 0xFF:02x}"
+    return f"{occurrence_id.hex[16:30]}{_OCTETS[attempt & 0xFF]}"
 
 
 def traceparent(occurrence_id: UUID, attempt: int, *, is_recorded: bool) -> str:
@@ -32,4 +34,4 @@ def traceparent(occurrence_id: UUID, attempt: int, *, is_recorded: bool) -> str:
     '00-019e5a0000008000800000000000abcd-800000000000ab02-01'
     """
     digits = occurrence_id.hex
-    return f"00-{digits}-{digits[16:30]}{attempt & 0xFF:02x}-{'01' if is_recorded else '00'}"
+    return f"00-{digits}-{digits[16:30]}{_OCTETS[attempt & 0xFF]}-{'01' if is_recorded else '00'}"
