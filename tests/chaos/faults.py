@@ -19,6 +19,7 @@ from tests.support.processes import RunningProcess
 
 _LEADER_LOCKS = "scheduler:plan:*"
 _LATENCY = 0.2
+_CONNECTS_WITHIN = 60.0  # also while it recovers, on a machine that has much else to do
 
 
 class Faults:
@@ -76,7 +77,7 @@ class Faults:
             await _process_stopped(process, fault)
 
     async def _postgres_connections_ended(self, _: Fault) -> None:
-        connection = await asyncpg.connect(self._stage.servers.urls.postgres_url, timeout=10)
+        connection = await asyncpg.connect(self._stage.servers.urls.postgres_url, timeout=_CONNECTS_WITHIN)
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
