@@ -73,9 +73,14 @@ class TemplateInstance(Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
+def is_name(text: str) -> bool:
+    """Return whether a template could be named so; what could not, such as a NUL, is never asked of the store."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str, pointer: str) -> None:
     """Raise InvalidField unless the name can stand in a path, and in no path of ours."""
-    if _NAME.fullmatch(name) is None:
+    if not is_name(name):
         message = "a template's name is 1 to 63 of A-Z a-z 0-9 _ - and begins with a letter or digit"
         raise InvalidField.at(pointer, "invalid-name", message)
     if name in _RESERVED:

@@ -6,7 +6,7 @@ are found in one go, in the order of the document.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -101,6 +101,13 @@ def text_problems(text: str, pointer: str, *, allow_lines: bool = False) -> Iter
                 f"the character U+{ord(character):04X} is not accepted: text is made of visible characters and spaces",
             )
             return
+
+
+def year_problems(instants: Mapping[str, datetime | None]) -> Iterator[Problem]:
+    """Yield a problem for each instant, by its pointer, so far away that another zone's calendar may not hold it."""
+    for pointer, instant in instants.items():
+        if instant is not None and not 1970 <= instant.year <= 2100:
+            yield Problem(pointer, "out-of-range", "an instant lies in the years 1970 to 2100")
 
 
 def label_problems(labels: dict[str, str], pointer: str) -> Iterator[Problem]:
@@ -252,10 +259,4 @@ def _combination_problems(definition: ScheduleDefinition) -> Iterator[Problem]:
     if definition.completion == "CALLBACK" and not isinstance(definition.target, HttpTarget):
         message = "only the receiver of an HTTP request can call back; use an HTTP target, or leave completion out"
         yield Problem("/completion", "callback-without-http", message)
-    yield from _window_problems(definition)
-
-
-def _window_problems(definition: ScheduleDefinition) -> Iterator[Problem]:
-    for pointer, instant in (("/startAt", definition.start_at), ("/endAt", definition.end_at)):
-        if instant is not None and not 1970 <= instant.year <= 2100:
-            yield Problem(pointer, "out-of-range", "an instant lies in the years 1970 to 2100")
+    yield from year_problems({"/startAt": definition.start_at, "/endAt": definition.end_at})

@@ -198,6 +198,12 @@ class TestRefusals:
             ("SCHEDULER_TENANT", ""),
             ("SCHEDULER_TOKEN", "two\nlines"),
             ("SCHEDULER_URL", "127.0.0.1:3080"),
+            ("SCHEDULER_URL", "http://["),
+            ("SCHEDULER_URL", "http://127.0.0.1:port"),
+            ("SCHEDULER_URL", "http://127.0.0.1:99999"),
+            ("SCHEDULER_URL", "http://ä..b"),
+            ("SCHEDULER_URL", "http://127.0.0.1:3080?x=1"),
+            ("SCHEDULER_URL", "http://user:secret@127.0.0.1:3080"),
         ],
     )
     async def test_a_missing_or_unusable_variable_is_named(self, variable: str, value: str) -> None:
@@ -205,6 +211,36 @@ class TestRefusals:
         ended = await scheduler("schedules", "list", environment=given)
         assert ended.exit_code == 1
         assert ended.error.startswith(variable)
+        assert "secret" not in ended.error
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["occurrences", "show", ""],
+            ["occurrences", "cancel", ".."],
+            ["occurrences", "replay", ""],
+            ["schedules", "get", ".."],
+            ["schedules", "delete", "\udcff"],
+            ["templates", "show", ""],
+            ["templates", "preview", "."],
+            ["schedules", "create", "--name", "\udcff", "--cron", "0 9 * * *", "--event", "reports"],
+        ],
+        ids=ascii,
+    )
+    async def test_what_no_path_or_body_can_carry_is_refused_before_anything_is_sent(
+        self, receiver: Receiver, arguments: list[str]
+    ) -> None:
+        ended = await scheduler(*arguments, environment=environment(receiver))
+        assert ended.exit_code == 1
+        assert "is accepted" in ended.error or "is not UTF-8" in ended.error
+        assert not receiver.requests
+
+    async def test_an_id_is_one_segment_of_the_path_whatever_it_holds(self, receiver: Receiver) -> None:
+        receiver.always(problem(404, detail="there is nothing with this id"))
+        ended = await scheduler("occurrences", "show", "a/../b?c#d", environment=environment(receiver))
+        assert ended.exit_code == 1
+        (request,) = receiver.requests
+        assert request.path == "/occurrences/a/../b?c#d"
 
 
 class TestRecovery:

@@ -117,6 +117,8 @@ async def test_a_pause_may_name_its_end(admin: httpx.AsyncClient, store: Connect
     path = await path_of(admin)
     refused = await admin.post(f"{path}/pause", json={"resumeAt": "2020-01-01T00:00:00Z"})
     assert refused.json()["errors"][0]["pointer"] == "/resumeAt"
+    refused = await admin.post(f"{path}/pause", json={"resumeAt": "9999-12-31T23:59:59-14:00"})
+    assert refused.json()["errors"][0]["code"] == "out-of-range"
     assert (await admin.post(f"{path}/pause", json={"resumeAt": "2030-01-01T00:00:00Z"})).status_code == 200
     assert await store.fetchval("SELECT resume_at FROM schedule") == datetime(2030, 1, 1, tzinfo=UTC)
     assert (await admin.patch(path, json={"name": "x"})).status_code == 200

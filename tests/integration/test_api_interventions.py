@@ -14,6 +14,7 @@ from scheduler_domain.domain.payload import instant_text
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.dispatchers import PostgresDispatchers
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
+from scheduler_domain.infra.postgres.page_cursors import cursor_text
 from tests.integration.api_server import RunningApi, definition
 from tests.support.waiting import eventually
 
@@ -25,6 +26,7 @@ NOON = datetime(2026, 3, 2, 12, MINUTE, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KEY = {"Idempotency-Key": "order-17"}
 AHEAD = timedelta(seconds=30)
+FAR_AWAY = cursor_text("deadLetters", "9999-12-31T23:59:59-14:00", "01934c5e-7f00-8a31-9b1e-5d0c2f6a7b8c")
 
 
 async def created(client: httpx.AsyncClient, **more: Any) -> str:
@@ -357,7 +359,10 @@ class TestReplayInBatches:
             ({"status": "COMPLETED"}, "/status"),
             ({"status": "FAILED", "schedule": "x"}, "/schedule"),
             ({"status": "FAILED", "from": "2026-03-03T00:00:00Z", "to": "2026-03-02T00:00:00Z"}, "/to"),
+            ({"status": "FAILED", "from": "0001-01-01T00:00:00+14:00"}, "/from"),
+            ({"status": "FAILED", "to": "9999-12-31T23:59:59-14:00"}, "/to"),
             ({"status": "FAILED", "cursor": "x"}, "/query/cursor"),
+            ({"status": "FAILED", "cursor": FAR_AWAY}, "/query/cursor"),
         ],
     )
     async def test_what_is_not_understood_is_refused(

@@ -305,6 +305,17 @@ async def test_the_preview_says_what_the_policies_do(editor: httpx.AsyncClient) 
     assert "02:30" in answer.json()["words"]
 
 
+@pytest.mark.parametrize("member", ["startAt", "endAt", "after"])
+@pytest.mark.parametrize("far_away", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+async def test_a_preview_of_what_lies_too_far_away_is_refused(
+    editor: httpx.AsyncClient, member: str, far_away: str
+) -> None:
+    request = {"trigger": {"type": "FIXED_DELAY", "delaySec": 5}, "tz": "America/New_York", member: far_away}
+    answer = await editor.post("/schedules/preview", json=request)
+    assert answer.status_code == 422, answer.text
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [(f"/{member}", "out-of-range")]
+
+
 async def test_next_instants_stop_where_the_runs_do(editor: httpx.AsyncClient) -> None:
     schedule = await created(editor, maxRuns=3)
     answer = await editor.get(f"/schedules/{schedule['id']}/next", params={"count": 10})

@@ -192,3 +192,20 @@ async def test_roles_and_tenants_are_kept_apart(
         await other.delete("/templates/renewal"),
     ]
     assert [answer.status_code for answer in probes] == [404] * 5
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00b", "ren%20ewal", "x" * 64])
+async def test_what_cannot_be_a_templates_name_names_nothing(owner: httpx.AsyncClient, name: str) -> None:
+    body: dict[str, Any] = {"parameters": {}}
+    probes = [
+        await owner.get(f"/templates/{name}"),
+        await owner.delete(f"/templates/{name}"),
+        await owner.post(f"/templates/{name}/preview", json=body),
+        await owner.get(f"/templates/{name}/instances"),
+        await owner.post(f"/templates/{name}/instances:batch", json=[]),
+        await owner.get(f"/templates/{name}/instances/ada"),
+        await owner.put(f"/templates/{name}/instances/ada", json=body),
+        await owner.delete(f"/templates/{name}/instances/ada"),
+    ]
+    assert [answer.status_code for answer in probes] == [404] * 8
+    assert (await owner.put(f"/templates/{name}", json=changed())).status_code == 422

@@ -153,12 +153,16 @@ def test_a_file_brings_the_whole_definition(tmp_path: Path) -> None:
         (["--header", "X"], "--header goes with --http"),
         (["--http", "https://x.example", "--header", "X"], "'NAME: VALUE' is accepted"),
         (["--label", "a"], "NAME=VALUE is accepted"),
-        (["--payload", "{a: 1}"], "--payload is not JSON"),
+        (["--payload", "{a: 1}"], "--payload cannot be read"),
+        (["--payload", '{"a": 1, "a": 2}'], 'the member "a" appears twice'),
+        (["--payload", "NaN"], "NaN is not JSON"),
+        (["--payload", "[" * 100_000], "nests deeper"),
+        (["--payload", r'"\ud800"'], "half of a surrogate pair"),
         (["--payload", "@/nowhere/at/all"], "cannot read /nowhere/at/all: No such file"),
         (["-f", "/nowhere/at/all"], "cannot read /nowhere/at/all: No such file"),
         (["-f", "-", "--name", "N"], "-f brings a whole definition: leave out --name"),
         (["-f", "-", "--priority", "0"], "-f brings a whole definition: leave out --priority"),
-        (["-f", "-"], "-f does not hold JSON"),
+        (["-f", "-"], "-f cannot be read"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_hint(arguments: list[str], message: str) -> None:

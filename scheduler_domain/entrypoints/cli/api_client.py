@@ -32,8 +32,9 @@ class ApiClient:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """ConfigurationError if a variable is missing or no header or address could be made of it."""
         url = environ.get("SCHEDULER_URL", "").strip() or _LOCAL
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise ConfigurationError(f"SCHEDULER_URL={url}: an address such as {_LOCAL} is accepted")
+        if not _is_address(url):
+            shown = f"={url}" if url.isprintable() and "@" not in url else ""  # before an @ there may be a password
+            raise ConfigurationError(f"SCHEDULER_URL{shown}: an address such as {_LOCAL} is accepted")
         return cls(url, _required(environ, "SCHEDULER_TOKEN"), _required(environ, "SCHEDULER_TENANT"))
 
     def request(self, method: str, path: str, *, body: object = None, **options: Any) -> Any:
@@ -52,6 +53,8 @@ class ApiClient:
             answer = self._client.request(method, path, **options)
         except httpx.TransportError as error:
             raise SchedulerError(self._unreachable(error)) from error
+        except UnicodeEncodeError:
+            raise SchedulerError("what was given on the command line is not UTF-8 text") from None
         if not answer.is_success:
             raise SchedulerError(_explained(answer))
         return answer
@@ -71,7 +74,7 @@ class ApiClient:
         try:
             return str(UUID(reference))
         except ValueError:
-            return str(self.request("GET", f"/schedules/by-key/{quote(reference, safe='')}")["id"])
+            return str(self.request("GET", f"/schedules/by-key/{path_segment(reference)}")["id"])
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +91,30 @@ class ApiClient:
             f"{self._url} cannot be reached ({error}): is `scheduler dev` or `scheduler serve` running there, "
             "and is SCHEDULER_URL right?"
         )
+
+
+def path_segment(name: str) -> str:
+    """Return a name as one segment of a path, whatever it holds; SchedulerError for one that a path would lose."""
+    if not name.strip("."):
+        raise SchedulerError(f"{name!r} names nothing: an id or a name is accepted")
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError:
+        raise SchedulerError("a name on the command line is not UTF-8 text") from None
+
+
+def _is_address(text: str) -> bool:
+    """Return whether paths can be put behind the text: scheme, host, perhaps a port and a path, and nothing else."""
+    try:
+        url = httpx.URL(text)
+        return (
+            url.scheme in {"http", "https"}
+            and bool(urlsplit(text).hostname and url.host)  # each accepts a host that the other does not
+            and (url.port is None or 1 <= url.port <= 65_535)
+            and not (url.userinfo or url.query or url.fragment)
+        )
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

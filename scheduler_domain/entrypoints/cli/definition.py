@@ -4,7 +4,6 @@ Flags are only translated here. What a trigger, a zone or a topic may be is for 
 the same whichever way a definition comes in.
 """
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from scheduler_domain.domain.strict_json import parse_strictly
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Flags = dict[str, Any]
@@ -155,21 +156,29 @@ def _payload(given: Flags) -> dict[str, Any]:
     if text.startswith("@"):
         text = _read(text[1:])
     try:
-        return {"payload": json.loads(text)}
+        return {"payload": parsed_json(text)}
     except ValueError as error:
         raise click.UsageError(
-            f'--payload is not JSON ({error}): quote it for the shell, as \'{{"greeting": "Hello"}}\', or give @FILE'
+            f'--payload cannot be read ({error}): quote it for the shell, as \'{{"greeting": "Hello"}}\', or give @FILE'
         ) from None
 
 
 def _object_from(text: str, flag: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parsed_json(text)
     except ValueError as error:
-        raise click.UsageError(f"{flag} does not hold JSON: {error}") from None
+        raise click.UsageError(f"{flag} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise click.UsageError(f"{flag} does not hold a JSON object")
     return value
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Return what JSON text says; ValueError where two readers could differ, as the API would refuse it."""
+    try:
+        return parse_strictly(text.encode() if isinstance(text, str) else text, deepest=64)  # more than the API takes
+    except UnicodeEncodeError:
+        raise ValueError("the text is not UTF-8") from None
 
 
 def _read(name: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO
 
 from scheduler_domain.domain.errors import ConfigurationError
+from scheduler_domain.entrypoints.cli.definition import parsed_json
 
 _TRUTHS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -110,11 +111,11 @@ def _of_ndjson(lines: BinaryIO, key: str, seen: Callable[[int], None]) -> Iterat
 
 
 def _with_parameters(line: bytes, key: str) -> bytes:
-    """Return the line in the API's form: parameters may also stand beside the key."""
+    """Return the line in the API's form: parameters may also stand beside the key. What is no JSON stays as it is."""
     if key == "key" and b'"parameters"' in line:
         return line.rstrip(b"\r\n")
     try:
-        item = json.loads(line)
+        item = parsed_json(line)
     except ValueError:
         return line.rstrip(b"\r\n")
     if not isinstance(item, dict) or "parameters" in item:
@@ -129,7 +130,7 @@ def _value(text: str, kind: object) -> Any:
             return _TRUTHS.get(text.strip().lower(), text)
         case "integer" | "number" | "array" | "object":
             try:
-                return json.loads(text)
+                return parsed_json(text)
             except ValueError:
                 return text
         case _:

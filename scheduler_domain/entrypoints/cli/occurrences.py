@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from scheduler_domain.entrypoints.cli.api_client import ApiClient
+from scheduler_domain.entrypoints.cli.api_client import ApiClient, path_segment
 from scheduler_domain.entrypoints.cli.output import print_fields, print_json, print_table, progress_bar
 from scheduler_domain.entrypoints.cli.words import lateness, occurrence_fields
 
@@ -49,7 +49,7 @@ def list_occurrences(as_json: bool, schedule: str | None, **filters: Any) -> Non
 def show(occurrence: str, as_json: bool) -> None:
     """Show one occurrence and each attempt at it."""
     with ApiClient.from_environment() as api:
-        found = api.request("GET", f"/occurrences/{occurrence}")
+        found = api.request("GET", f"/occurrences/{path_segment(occurrence)}")
     if as_json:
         print_json(found)
         return
@@ -84,7 +84,7 @@ def replay(
         raise click.UsageError("name one occurrence, or choose by --schedule, --from and --to, or say --all")
     with ApiClient.from_environment() as api:
         if occurrence is not None:
-            _show(api.request("POST", f"/occurrences/{occurrence}/replay", body={}), as_json)
+            _show(api.request("POST", f"/occurrences/{path_segment(occurrence)}/replay", body={}), as_json)
             return
         wanted = {"scheduleId": None if schedule is None else api.schedule_id(schedule), "from": from_, "to": to}
         counts = _replay_all(api, {name: value for name, value in wanted.items() if value is not None})
@@ -104,7 +104,7 @@ def cancel(occurrence: str, as_json: bool) -> None:
     Once this returns, no attempt of it starts any more.
     """
     with ApiClient.from_environment() as api:
-        _show(api.request("POST", f"/occurrences/{occurrence}/cancel", body={}), as_json)
+        _show(api.request("POST", f"/occurrences/{path_segment(occurrence)}/cancel", body={}), as_json)
 
 
 def _replay_all(api: ApiClient, wanted: dict[str, str]) -> dict[str, int]:

@@ -28,7 +28,13 @@ from scheduler_domain.domain.triggers import (
     Trigger,
     TriggerError,
 )
-from scheduler_domain.entrypoints.cli.preview_batch import answer_requests, parse_instant, show_instant
+from scheduler_domain.entrypoints.cli.definition import Elapsed
+from scheduler_domain.entrypoints.cli.preview_batch import (
+    ACCEPTED_INSTANTS,
+    answer_requests,
+    parse_instant,
+    show_instant,
+)
 
 
 class Refused(click.ClickException):
@@ -46,14 +52,14 @@ class Moment(click.ParamType[datetime]):
         try:
             return parse_instant(value)
         except ValueError:
-            self.fail(f"{value!r}: an instant such as 2026-03-29T00:00:00Z is accepted", param, ctx)
+            self.fail(f"{value!r}: an instant such as {ACCEPTED_INSTANTS}, is accepted", param, ctx)
 
 
 @click.command(epilog="Example: scheduler preview --cron '0 9 * * 1-5' --tz Europe/Berlin --count 5")
 @click.option("--cron", help="A cron expression of five fields, or six with seconds first.")
 @click.option("--rrule", help="An RFC 5545 rule, or a block of DTSTART, RRULE, RDATE and EXDATE lines.")
 @click.option("--dtstart", help="Where --rrule starts: a local time such as 2026-01-31T09:00:00.")
-@click.option("--every", type=int, metavar="SECONDS", help="A fixed delay of elapsed seconds.")
+@click.option("--every", type=Elapsed(), help="A fixed delay of elapsed time, as 90s, 15m, 2h, 1d.")
 @click.option("--at", "at", help="One shot: an instant, or a local time in --tz.")
 @click.option("--tz", default="UTC", show_default=True, help="The zone whose wall clock counts.")
 @click.option(
@@ -75,7 +81,10 @@ class Moment(click.ParamType[datetime]):
     "--roll", default="SKIP", show_default=True, help="Where an excluded one goes: SKIP, NEXT, PREVIOUS business day."
 )
 @click.option(
-    "--batch", type=click.File("r", encoding="utf-8"), metavar="FILE|-", help="Answer NDJSON requests, a line each."
+    "--batch",
+    type=click.File("r", encoding="utf-8", errors="surrogateescape"),  # what is not UTF-8 is refused with its line
+    metavar="FILE|-",
+    help="Answer NDJSON requests, a line each.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def preview(

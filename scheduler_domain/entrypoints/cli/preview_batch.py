@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scheduler_domain.application.preview_trigger import DEFAULT_COUNT, LARGEST_COUNT, bounded_count, rule_to_preview
+from scheduler_domain.domain.strict_json import parse_strictly
 from scheduler_domain.domain.triggers import (
     Cron,
     DstPolicy,
@@ -26,6 +27,8 @@ _REQUEST_FIELDS = frozenset(
     ("id", "trigger", "tz", "after", "count", "dst", "startAt", "endAt", "maxRuns", "lastCompletedAt", "exclude")
 )
 _MOST_REQUEST_CHARACTERS = 262_144
+_DEEPEST_REQUEST = 16
+ACCEPTED_INSTANTS = "2026-03-29T00:00:00Z, in the years 1900 to 2200"
 
 
 def answer_requests(lines: Iterable[str]) -> Iterator[str]:
@@ -52,8 +55,8 @@ def _request(line: str) -> dict[str, Any]:
     try:
         if len(line) > _MOST_REQUEST_CHARACTERS:
             raise ValueError
-        request = json.loads(line)
-    except (ValueError, RecursionError):
+        request = parse_strictly(line.encode(), _DEEPEST_REQUEST)
+    except ValueError:
         raise TriggerError("bad-request", "A request is one JSON object on one line.", "") from None
     if not isinstance(request, dict):
         raise TriggerError("bad-request", "A request is one JSON object on one line.", "")
@@ -165,20 +168,22 @@ def _optional_instant(request: dict[str, Any], name: str) -> datetime | None:
     try:
         return parse_instant(value)
     except ValueError:
-        raise TriggerError("bad-time", f"{name} must be an instant such as 2026-03-29T00:00:00Z.", name) from None
+        raise TriggerError("bad-time", f"{name} must be an instant such as {ACCEPTED_INSTANTS}.", name) from None
 
 
 def parse_instant(value: object) -> datetime:
-    """Return an instant of a text, in UTC; without an offset it is read as UTC. ValueError where it is none."""
+    """Return an instant of a text, in UTC; without an offset it is read as UTC. ValueError where it is none.
+
+    So it is for what lies before 1900 or after 2200: no zone's local time of an instant between leaves the calendar.
+    """
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or len(value) > 40:
         raise ValueError("not a text")
     parsed = datetime.fromisoformat(value)
-    try:
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("outside the calendar") from None
+    if not 1900 <= parsed.year <= 2200:
+        raise ValueError("too far away")
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def show_instant(at: datetime) -> str:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import click
 
 from scheduler_domain.domain.errors import SchedulerError
-from scheduler_domain.entrypoints.cli.api_client import ApiClient
+from scheduler_domain.entrypoints.cli.api_client import ApiClient, path_segment
+from scheduler_domain.entrypoints.cli.definition import parsed_json
 from scheduler_domain.entrypoints.cli.instance_file import FileLine, read_lines
 from scheduler_domain.entrypoints.cli.output import print_fields, print_json, print_table
 from scheduler_domain.entrypoints.cli.words import instant_row
@@ -208,11 +208,11 @@ def _pair(text: str) -> tuple[str, Any]:
         raise click.UsageError(f"-p {text}: NAME=VALUE is accepted")
     if value[:1] in {"{", "["}:
         try:
-            return name, json.loads(value)
+            return name, parsed_json(value)
         except ValueError as error:
             raise click.UsageError(f"-p {name}: {error}") from error
     return name, value
 
 
 def _path(name: str) -> str:
-    return f"/templates/{quote(name, safe='')}"
+    return f"/templates/{path_segment(name)}"

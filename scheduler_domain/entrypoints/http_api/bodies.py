@@ -157,7 +157,7 @@ def _unknown_field(name: str, pointer: str, known: list[str]) -> Problem:
     if not pointer and name in _READ_ONLY:
         return Problem(place, "read-only-field", f"{shown} is set by the platform; leave it out")
     close = get_close_matches(shown, known, n=1) or get_close_matches(shown.lower(), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known) or 'none'}"
     return Problem(place, "unknown-field", f"{shown} is not known here; {hint}")
 
 

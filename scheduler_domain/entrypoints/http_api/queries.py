@@ -7,7 +7,9 @@ from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from scheduler_domain.application.find_template import NO_SUCH_TEMPLATE
 from scheduler_domain.domain.errors import Forbidden, InvalidField, NotFound, Problem
+from scheduler_domain.domain.template import is_name
 from scheduler_domain.domain.validation import refuse, text_problems
 from scheduler_domain.entrypoints.http_api.request_scope import Scope, caller_of
 
@@ -119,6 +121,13 @@ def id_in_path(text: str) -> UUID:
     if str(identity) != text.lower():
         raise NotFound("there is nothing with this id")
     return identity
+
+
+def template_in_path(text: str) -> str:
+    """Return the template's name; what is no name names nothing."""
+    if not is_name(text):
+        raise NotFound(NO_SUCH_TEMPLATE)
+    return text
 
 
 def _values(query: bytes) -> dict[str, list[str]]:

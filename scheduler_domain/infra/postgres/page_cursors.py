@@ -1,7 +1,7 @@
 """Page cursors: where a list goes on, as text that clients pass back and need not understand."""
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -34,11 +34,12 @@ def cursor_instant(value: str) -> datetime:
     """Return the place of a cursor as the instant it was made of."""
     try:
         instant = datetime.fromisoformat(value)
-    except ValueError:
+        in_utc = instant.astimezone(UTC)  # what this cannot express, the driver could not send
+    except (ValueError, OverflowError):
         raise refused_cursor() from None
     if instant.tzinfo is None:
         raise refused_cursor()
-    return instant
+    return in_utc
 
 
 def refused_cursor() -> InvalidField:

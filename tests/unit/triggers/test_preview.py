@@ -63,6 +63,7 @@ def test_json_carries_all_that_the_table_shows() -> None:
         (["--rrule", "FREQ=DAILY", "--dtstart", "2026-01-31T09:00:00"], "2026-01-31T09:00:00Z"),
         (["--rrule", "DTSTART:20260131T090000\\nRRULE:FREQ=DAILY"], "2026-01-31T09:00:00Z"),
         (["--every", "3600"], "2026-01-30T01:00:00Z"),
+        (["--every", "15m"], "2026-01-30T00:15:00Z"),
         (["--at", "2026-06-01T12:00:00"], "2026-06-01T12:00:00Z"),
         (["--cron", "0 9 * * *", "--start", "2026-02-01T00:00:00"], "2026-02-01T09:00:00Z"),
         (["--cron", "0 9 * * *", "--exclude-weekday", "FR", "--exclude-weekday", "SA"], "2026-02-01T09:00:00Z"),
@@ -87,6 +88,8 @@ def test_every_trigger_and_option_has_a_flag(arguments: list[str], expected: str
         ["--cron", "0 9 * * *", "--gap", "JUMP"],
         ["--cron", "0 9 * * *", "--dtstart", "2026-01-01"],
         ["--cron", "0 9 * * *", "--after", "soon"],
+        ["--cron", "0 9 * * *", "--after", "9999-12-30T00:00:00Z"],
+        ["--every", "5", "--tz", "America/New_York", "--after", "0001-01-01T00:00:00Z"],
         ["--cron", "0 9 * * *", "--count", "1001"],
         ["--cron", "0 9 * * *", "--exclude-holidays", "Atlantis"],
         ["--rrule", "FREQ=DAILY;BYMONTHDAY=30;BYMONTH=2"],
@@ -111,14 +114,17 @@ def test_a_batch_answers_line_by_line_and_survives_any_line(tmp_path: Path) -> N
         "not json",
         "[" * 100_000,
         "[1]",
+        '{"id":1,"id":2}',
+        '{"id":"\\ud800"}',
         '{"id":"x","trigger":{"type":"CRON"}}',
     ]
     file = tmp_path / "requests.ndjson"
-    file.write_text("\n".join(lines), "utf-8")
-    for result in (run("--batch", str(file)), run("--batch", "-", given="\n".join(lines))):
+    text = "\n".join(lines).encode().replace(b"not json", b'{"id":"\xff"}')
+    file.write_bytes(text)
+    for result in (run("--batch", str(file)), run("--batch", "-", given=text)):
         found = [json.loads(line) for line in result.output.splitlines()]
         assert found[0] == {"id": 1, "occurrences": ["2026-01-01T09:00:00Z"]}
-        assert [answer.get("error", {}).get("code") for answer in found[1:]] == ["bad-request"] * 4
+        assert [answer.get("error", {}).get("code") for answer in found[1:]] == ["bad-request"] * 6
         assert found[-1]["id"] == "x"
 
 

@@ -6,6 +6,7 @@ from litestar import Request, post
 from litestar.params import FromPath
 
 from scheduler_domain.application.ports.dead_letters import DeadLettersWanted
+from scheduler_domain.domain.validation import refuse, year_problems
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, sent
 from scheduler_domain.entrypoints.http_api.bodies import NothingToChoose, read_as
 from scheduler_domain.entrypoints.http_api.occurrences import descriptions
@@ -37,6 +38,7 @@ async def replay_occurrences(request: Request[Any, Any, Any]) -> HttpAnswer:
     caller = caller_of(request.scope)
     use = services_of(request.scope).use
     body = await read_as(request, caller.tenant_id, ReplayRequest)
+    refuse(list(year_problems({"/from": body.from_, "/to": body.to})))
     check_order(body.from_, body.to, "/to")
     wanted = DeadLettersWanted(schedule_id=body.schedule_id, from_=body.from_, to=body.to, after=body.cursor)
     asked = await once(request, batch_replayed_answer)

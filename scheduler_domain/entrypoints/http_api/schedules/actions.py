@@ -10,7 +10,7 @@ from scheduler_domain.application.change_schedule import Pause
 from scheduler_domain.application.preview_trigger import LARGEST_COUNT, preview_trigger
 from scheduler_domain.domain.schedule import rule_spec_of
 from scheduler_domain.domain.triggers import TriggerError
-from scheduler_domain.domain.validation import refuse, rule_problem, text_problems
+from scheduler_domain.domain.validation import refuse, rule_problem, text_problems, year_problems
 from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answer, sent
 from scheduler_domain.entrypoints.http_api.bodies import NothingToChoose, read_as
 from scheduler_domain.entrypoints.http_api.occurrences.payloads import triggered_answer
@@ -40,7 +40,7 @@ async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
     use = services_of(request.scope).use
     identity, demanded = id_in_path(schedule_id), precondition(request.scope)
     wanted = await read_as(request, caller.tenant_id, PauseRequest, is_required=False)
-    refuse(list(text_problems(wanted.reason or "", "/reason")))
+    refuse([*text_problems(wanted.reason or "", "/reason"), *year_problems({"/resumeAt": wanted.resume_at})])
     pause = Pause(wanted.reason, wanted.resume_at)
     asked = await once(request, schedule_answer)
     paused = use.answer_once(
@@ -111,6 +111,7 @@ async def preview_unsaved(request: Request[Any, Any, Any]) -> HttpAnswer:
     services = services_of(request.scope)
     tenant_id = caller_of(request.scope).tenant_id
     wanted = await read_as(request, tenant_id, PreviewRequest)
+    refuse(list(year_problems({"/startAt": wanted.start_at, "/endAt": wanted.end_at, "/after": wanted.after})))
     now = services.clock.now()
     try:
         spec = rule_spec_of(wanted, now)

@@ -27,7 +27,7 @@ from scheduler_domain.domain.roles import Caller
 from scheduler_domain.domain.strict_json import NotStrictJson, parse_strictly
 from scheduler_domain.entrypoints.http_api.bodies import UnsupportedMediaType, typed
 from scheduler_domain.entrypoints.http_api.operations import told
-from scheduler_domain.entrypoints.http_api.queries import Query
+from scheduler_domain.entrypoints.http_api.queries import Query, template_in_path
 from scheduler_domain.entrypoints.http_api.request_scope import caller_of, header_values
 from scheduler_domain.entrypoints.http_api.services import services_of
 from scheduler_domain.entrypoints.http_api.templates import descriptions
@@ -77,12 +77,12 @@ async def put_instances(request: Request[Any, Any, Any], name: FromPath[str]) ->
     use = services_of(request.scope).use
     asked = BatchRequest(
         caller,
-        name,
+        template_in_path(name),
         is_dry_run=query.flag("dryRun") or False,
         only_failed=query.one_of("results", _RESULTS) or False,
     )
     lines = _lines_of(request)
-    await use.templates.by_name(caller, name)
+    await use.templates.by_name(caller, asked.template)
     return BatchAnswer(use.apply_template, asked, lines)
 
 

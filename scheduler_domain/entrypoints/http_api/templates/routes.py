@@ -12,7 +12,7 @@ from scheduler_domain.entrypoints.http_api.answers import HttpAnswer, json_answe
 from scheduler_domain.entrypoints.http_api.bodies import read_as, read_document, typed
 from scheduler_domain.entrypoints.http_api.operations import told
 from scheduler_domain.entrypoints.http_api.preconditions import once, precondition
-from scheduler_domain.entrypoints.http_api.queries import Query
+from scheduler_domain.entrypoints.http_api.queries import Query, template_in_path
 from scheduler_domain.entrypoints.http_api.request_scope import caller_of
 from scheduler_domain.entrypoints.http_api.services import services_of
 from scheduler_domain.entrypoints.http_api.templates import descriptions
@@ -44,7 +44,7 @@ async def create_template(request: Request[Any, Any, Any]) -> HttpAnswer:
 @get("/templates/{name:str}", opt=told(descriptions.GET))
 async def get_template(request: Request[Any, Any, Any], name: FromPath[str]) -> HttpAnswer:
     templates = services_of(request.scope).use.templates
-    return sent(template_answer(await templates.by_name(caller_of(request.scope), name)))
+    return sent(template_answer(await templates.by_name(caller_of(request.scope), template_in_path(name))))
 
 
 @put("/templates/{name:str}", opt=told(descriptions.PUT))
@@ -65,16 +65,17 @@ async def put_template(request: Request[Any, Any, Any], name: FromPath[str]) -> 
 @delete("/templates/{name:str}", opt=told(descriptions.DELETE), status_code=200)
 async def delete_template(request: Request[Any, Any, Any], name: FromPath[str]) -> HttpAnswer:
     templates = services_of(request.scope).use.templates
-    await templates.delete(caller_of(request.scope), name, precondition(request.scope))
+    await templates.delete(caller_of(request.scope), template_in_path(name), precondition(request.scope))
     return nothing()
 
 
 @post("/templates/{name:str}/preview", opt=told(descriptions.PREVIEW), status_code=200)
 async def preview_template(request: Request[Any, Any, Any], name: FromPath[str]) -> HttpAnswer:
     caller = caller_of(request.scope)
+    known = template_in_path(name)
     asked = await read_as(request, caller.tenant_id, TemplatePreviewRequest)
     templates = services_of(request.scope).use.templates
-    return json_answer(template_preview_json(await templates.preview(caller, name, asked.parameters, asked.count)))
+    return json_answer(template_preview_json(await templates.preview(caller, known, asked.parameters, asked.count)))
 
 
 @post("/templates/preview", opt=told(descriptions.PREVIEW_UNSAVED), status_code=200)
