@@ -163,7 +163,7 @@ async def _release(connection: asyncpg.Connection, at: datetime) -> Herd:
 async def until_drained(connection: asyncpg.Connection, within: float = _ENDS_WITHIN_SEC) -> datetime:
     """Wait until the queue is empty; return when it was seen to be."""
     # The last in claim order is asked for first: from the other end each look would wade through what has ended.
-    last = await connection.prepare("SELECT id FROM due_queue ORDER BY start_tag DESC LIMIT 1")
+    last = await connection.prepare("SELECT id FROM due_queue WHERE shard = 0 ORDER BY start_tag DESC LIMIT 1")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while await last.fetchval() is not None:

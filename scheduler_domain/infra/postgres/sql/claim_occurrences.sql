@@ -8,6 +8,7 @@
 -- LATERAL … LIMIT 1 keeps the schedule one primary-key lookup a row, whatever the statistics of a queue claim.
 -- A lease that ran out, and was not given back, may have been used: may_have_started remembers it.
 -- What a person asked for after a pause goes out during it: the schedule counts as active for that row.
+-- There is one shard, 0, as yet (docs/decisions/0020).
 -- $5 spares a second look at rows that were leased a moment ago; a scan from -infinity finds leases that ran out.
 WITH claimed AS (
   UPDATE due_queue
@@ -15,7 +16,7 @@ WITH claimed AS (
       may_have_started = may_have_started OR lease_until > '-infinity'
   WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM due_queue
-    WHERE start_tag >= to_timestamp($5::float8) AND start_tag <= now() + $2::interval AND lease_until < now()
+    WHERE shard = 0 AND start_tag >= to_timestamp($5::float8) AND start_tag <= now() + $2::interval AND lease_until < now()
     ORDER BY start_tag
     LIMIT $1::integer
     FOR UPDATE SKIP LOCKED))
