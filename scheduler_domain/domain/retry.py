@@ -10,6 +10,8 @@ from scheduler_domain.domain.schedule import Retry
 
 SHORTEST_RETRY_AFTER = timedelta(seconds=1)
 LONGEST_RETRY_AFTER = timedelta(hours=1)
+GIVEN_UP_AFTER = timedelta(days=5)
+"""A schedule whose webhooks all fail for so long, through all their retries, is disabled."""
 _LARGEST_EXPONENT = 64
 
 

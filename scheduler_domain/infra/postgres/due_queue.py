@@ -11,6 +11,7 @@ import asyncpg
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.domain.retry import GIVEN_UP_AFTER
 from scheduler_domain.infra.postgres.arrays import array_text
 from scheduler_domain.infra.postgres.lines import wake_lines
 from scheduler_domain.infra.postgres.lock_order import hold_schedules
@@ -141,6 +142,9 @@ async def _move_schedules(
         revisions = [item.disabled_revision for item in disabling]
         reasons = [item.error or "disabled by its target" for item in disabling]
         await connection.execute(statement("disable_schedules"), *_schedules(disabling), revisions, reasons)
+    failing = [item for item in ended if _is_dead_webhook(item)]
+    if failing:
+        await _give_up(connection, failing)
     chained = [item for item in ended if item.next_due_at is not None and not item.claimed.is_last]
     if chained:
         instants = [item.next_due_at for item in chained]
@@ -148,6 +152,16 @@ async def _move_schedules(
     last = [item for item in ended if item.claimed.is_last]
     if last:
         await connection.execute(statement("complete_after_last"), *_planned(last, rows))
+
+
+async def _give_up(connection: asyncpg.pool.PoolConnectionProxy, failing: Sequence[Ended]) -> None:
+    """Disable those of the schedules whose webhooks have all failed for days."""
+    revisions = [item.claimed.schedule_revision for item in failing]
+    given_up = await connection.fetch(statement("note_failing"), *_schedules(failing), revisions, GIVEN_UP_AFTER)
+    if given_up:
+        columns = zip(*[tuple(row) for row in given_up], strict=True)
+        reason = f"every webhook failed for {GIVEN_UP_AFTER.days} days"
+        await connection.execute(statement("disable_schedules"), *columns, [reason] * len(given_up))
 
 
 def _planned(ended: Sequence[Ended], rows: Mapping[UUID, asyncpg.Record]) -> tuple[Sequence[object], ...]:
@@ -184,7 +198,13 @@ def _moves_schedule(item: Ended) -> bool:
 
 
 def _writes_schedule(item: Ended) -> bool:
-    return item.claimed.is_last or item.disabled_revision is not None or item.next_due_at is not None
+    if item.claimed.is_last or item.disabled_revision is not None or item.next_due_at is not None:
+        return True
+    return _is_dead_webhook(item)
+
+
+def _is_dead_webhook(item: Ended) -> bool:
+    return item.status == Status.FAILED and item.reason == "retries-exhausted" and item.target_kind == "HTTP"
 
 
 def _leases_of(rows: Sequence[asyncpg.Record]) -> set[_Lease]:
