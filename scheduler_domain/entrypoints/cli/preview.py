@@ -5,6 +5,7 @@ Imports as little as it can, because a preview is what people run again and agai
 
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
@@ -29,12 +30,7 @@ from scheduler_domain.domain.triggers import (
     TriggerError,
 )
 from scheduler_domain.entrypoints.cli.definition import Elapsed
-from scheduler_domain.entrypoints.cli.preview_batch import (
-    ACCEPTED_INSTANTS,
-    answer_requests,
-    parse_instant,
-    show_instant,
-)
+from scheduler_domain.entrypoints.cli.preview_batch import answer_requests, parse_instant, show_instant
 
 
 class Refused(click.ClickException):
@@ -44,15 +40,20 @@ class Refused(click.ClickException):
 
 
 class Moment(click.ParamType[datetime]):
-    """An instant such as 2026-03-29T00:00:00Z; without an offset it is read as UTC."""
+    """An instant such as 2026-03-29T00:00:00Z; without an offset it is read as UTC.
+
+    From 1900 to 2200: what is shown beside it in local time then stays within the calendar, whatever the zone.
+    """
 
     name = "instant"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return parse_instant(value)
-        except ValueError:
-            self.fail(f"{value!r}: an instant such as {ACCEPTED_INSTANTS}, is accepted", param, ctx)
+        instant = None
+        with suppress(ValueError):
+            instant = parse_instant(value)
+        if instant is None or not 1900 <= instant.year <= 2200:
+            self.fail(f"{value!r}: an instant such as 2026-03-29T00:00:00Z, from 1900 to 2200, is accepted", param, ctx)
+        return instant
 
 
 @click.command(epilog="Example: scheduler preview --cron '0 9 * * 1-5' --tz Europe/Berlin --count 5")

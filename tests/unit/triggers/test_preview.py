@@ -107,6 +107,13 @@ def test_nothing_due_is_said() -> None:
     assert "Nothing is due." in run("--at", "2020-01-01T00:00:00Z", "--after", "2026-01-01T00:00:00Z").output
 
 
+@pytest.mark.parametrize(("after", "count"), [("0001-01-01T00:00:00Z", 1), ("9999-12-31T00:00:00Z", 0)])
+def test_a_batch_answers_for_every_year_and_nothing_is_due_after_2200(after: str, count: int) -> None:
+    trigger = {"type": "CRON", "cron": "0 9 29 2 *"}
+    [answer] = answers({"id": "a", "trigger": trigger, "tz": "America/New_York", "after": after, "count": 1})
+    assert len(answer["occurrences"]) == count
+
+
 def test_a_batch_answers_line_by_line_and_survives_any_line(tmp_path: Path) -> None:
     lines = [
         '{"id":1,"tz":"UTC","after":"2026-01-01T00:00:00Z","count":1,"trigger":{"type":"CRON","cron":"0 9 * * *"}}',
