@@ -103,11 +103,11 @@ def text_problems(text: str, pointer: str, *, allow_lines: bool = False) -> Iter
             return
 
 
-def year_problems(instants: Mapping[str, datetime | None]) -> Iterator[Problem]:
+def year_problems(instants: Mapping[str, datetime | None], first: int = 1970, last: int = 2100) -> Iterator[Problem]:
     """Yield a problem for each instant, by its pointer, so far away that another zone's calendar may not hold it."""
     for pointer, instant in instants.items():
-        if instant is not None and not 1970 <= instant.year <= 2100:
-            yield Problem(pointer, "out-of-range", "an instant lies in the years 1970 to 2100")
+        if instant is not None and not first <= instant.year <= last:
+            yield Problem(pointer, "out-of-range", f"an instant lies in the years {first} to {last}")
 
 
 def label_problems(labels: dict[str, str], pointer: str) -> Iterator[Problem]:
