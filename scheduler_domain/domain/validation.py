@@ -177,6 +177,8 @@ def _topic_problems(topic: str, pointer: str) -> Iterator[Problem]:
 def _http_problems(request: HttpRequest, policy: TargetPolicy) -> Iterator[Problem]:
     url, pointer = request.url, "/target/http/url"
     before_query, mark, query = url.partition("?")
+    if "#" in url:
+        yield Problem(pointer, "invalid-url", "what follows a '#' is never sent; leave it out, or write %23")
     if _PLACE.search(before_query):
         yield Problem(pointer, "place-outside-query", "${places} are filled in a URL's query only, after the '?'")
     else:

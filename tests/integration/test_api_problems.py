@@ -1,6 +1,7 @@
 """Everything that goes wrong is problem+json, quick, small, and never our fault."""
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -183,6 +184,25 @@ async def test_no_path_header_or_query_makes_an_error_of_ours(editor: httpx.Asyn
             headers = {**dict(editor.headers), name: value}
             answer = await editor.post("/schedules", content=b"{}", headers=headers)
             assert answer.status_code < 500, (name, value)
+
+
+@pytest.mark.parametrize("head", [b"GET /live HTTP/1.1\r\nHost: x\r\nX-A: ", b"GET /", b"GET /live HTTP/1.1\r\nX: y"])
+async def test_a_head_without_end_is_refused_while_it_arrives(standing_api: RunningApi, head: bytes) -> None:
+    host, _, port = standing_api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head)
+    answer = b""
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):  # whoever is refused may still be writing
+            for _ in range(64):
+                writer.write(b"a" * 64 * 1024)
+                await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ") or not answer
+    assert b"200 OK" not in answer
+    assert (await (await standing_api.client()).get("/live", headers={"X-A": "a" * 60_000})).status_code == 200
 
 
 async def test_no_answer_repeats_a_token(standing_api: RunningApi) -> None:

@@ -122,6 +122,7 @@ async def test_a_schedule_created_disabled_is_paused_and_plans_nothing(
         ({"target": queue("KAFKA")}, "/target/queue/broker", "invalid-value"),
         ({"target": webhook("https://10.0.0.1/")}, "/target/http/url", "address-not-allowed"),
         ({"target": webhook("ftp://example.com/")}, "/target/http/url", None),
+        ({"target": webhook("https://example.com/?a=b#c")}, "/target/http/url", "invalid-url"),
         ({"target": webhook("https://example.com/${key}")}, "/target/http/url", "place-outside-query"),
         ({"target": webhook("https://example.com/?a=${kex}")}, "/target/http/url", "unknown-place"),
         ({"payload": {"a": ["x", "${nope}"]}}, "/payload/a/1", "unknown-place"),
