@@ -14,8 +14,13 @@ async def show(message: Msg) -> None:
     sys.stdout.flush()
 
 
+async def tell(error: Exception) -> None:
+    """Say in one line what the client would print as a traceback; it connects again by itself."""
+    sys.stderr.write(f"{type(error).__name__}: {error}\n")
+
+
 async def main(url: str) -> None:
-    client = await nats.connect(url)
+    client = await nats.connect(url, error_cb=tell)
     for subjects in ("events.>", "queues.>"):
         await client.subscribe(subjects, cb=show)
     await client.flush()
