@@ -25,11 +25,9 @@ from typing import assert_never
 from msgspec import Struct
 
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
-from scheduler_domain.application.held_occurrence import Gate, HeldOccurrence, Stage, next_due_at
+from scheduler_domain.application.held_occurrence import Gate, HeldOccurrence, Stage
 from scheduler_domain.application.ports.clock import Clock
-from scheduler_domain.application.ports.due_queue import Ended
 from scheduler_domain.application.ports.lines import Decided, Lines, Standing
-from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain.callback import no_callback, outcome_of
 from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.overlap import Turn, turn_of
@@ -60,10 +58,9 @@ class _Asked(Struct, gc=False):
 
 
 class AdmitOccurrences:
-    def __init__(self, lines: Lines, deliver: DeliverOccurrences, outcomes: RecordOutcomes, clock: Clock) -> None:
+    def __init__(self, lines: Lines, deliver: DeliverOccurrences, clock: Clock) -> None:
         self._lines = lines
         self._deliver = deliver
-        self._outcomes = outcomes
         self._clock = clock
 
     async def step(self) -> int:
@@ -108,29 +105,13 @@ class AdmitOccurrences:
                 item.turn_came_at = max(item.claimed.due_at, item.claimed.start_tag)
                 self._deliver.start(item)
             case _Course.SKIP:
-                self._end_unattempted(item, Status.SKIPPED, "overlap", now)
+                self._deliver.end_unattempted(item, Status.SKIPPED, "overlap", now)
             case _Course.WITHDRAWN:
-                self._end_unattempted(item, Status.CANCELLED, _gate(item).withdrawn_for, now)
+                self._deliver.end_unattempted(item, Status.CANCELLED, _gate(item).withdrawn_for, now)
             case _Course.WAIT | _Course.LOST:
                 self._deliver.let_go((item,))
             case _:
                 assert_never(asked.course)
-
-    def _end_unattempted(self, item: HeldOccurrence, status: Status, reason: str | None, now: datetime) -> None:
-        self._deliver.let_go((item,))
-        ended = Ended(
-            item.claimed,
-            status,
-            reason,
-            item.claimed.attempt_count,
-            None,
-            now,
-            None,
-            item.target_kind,
-            next_due_at=next_due_at(now, item.chain_delay_sec),
-            frees_line=item.frees_line,
-        )
-        self._outcomes.add_ended([ended])
 
 
 def _gate(item: HeldOccurrence) -> Gate:

@@ -3,7 +3,7 @@
 Brokers take many occurrences at once; `SENDS_IN_FLIGHT` batches overlap, so that one is encoded while another waits
 for its acknowledgement, and a flush that takes long delays nothing but what it flushes. HTTP requests go one by one
 through lanes of (tenant, origin), so that a receiver that hangs holds up nobody but itself; what finds no place to wait
-in its lane is refused, and put off (put_off_occurrences.py).
+in its lane, or whose circuit is open, is refused, and put off (put_off_occurrences.py).
 
 An occurrence is started only while its lease is surely ours, and never before its instant.
 """
@@ -18,19 +18,22 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
+from scheduler_domain.application.circuits import CircuitChange, Circuits
+from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage, held_ended_unattempted
 from scheduler_domain.application.http_lanes import MOST_WAITING, HttpLanes
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, SingleSender
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.domain.circuit import CircuitTerms
 from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
 
 LARGEST_SEND = 1_000
 SENDS_IN_FLIGHT = 8
 _SLICE = 5_000
+_USUAL_TERMS = CircuitTerms()
 
 
 class DeliverOccurrences:
@@ -44,6 +47,7 @@ class DeliverOccurrences:
         tracer: Tracer,
         http_slots: int,
         most_webhooks_waiting: int = MOST_WAITING,
+        circuit_terms: CircuitTerms = _USUAL_TERMS,
     ) -> None:
         self._brokers = brokers
         self._webhook = webhook
@@ -55,7 +59,8 @@ class DeliverOccurrences:
         self._instants: list[float] = []
         self._ready = {name: deque[HeldOccurrence]() for name in brokers}
         self._is_ready = {name: asyncio.Event() for name in brokers}
-        self._http = HttpLanes(http_slots, self._deliver_one, most_webhooks_waiting)
+        self._circuits = Circuits(clock, measurements, circuit_terms)
+        self._http = HttpLanes(http_slots, self._deliver_one, self.refuse, self._circuits, most_webhooks_waiting)
         self._open: dict[UUID, HeldOccurrence] = {}
         self._asking, self._refused = _Waiting(), _Waiting()
 
@@ -138,12 +143,28 @@ class DeliverOccurrences:
         return await self._asking.take(most)
 
     def refuse(self, items: Iterable[HeldOccurrence]) -> None:
-        """Keep what is due and found no place on its lane, for `next_refused`."""
+        """Keep what is due and found no place on its lane, or whose circuit is open, for `next_refused`."""
         self._refused.add(items)
 
     async def next_refused(self, most: int) -> list[HeldOccurrence]:
         """Wait for what was refused, and take it; it stays on our hands until it is let go of."""
         return await self._refused.take(most)
+
+    def circuit_wait(self, item: HeldOccurrence) -> timedelta | None:
+        """Return how long its circuit has it wait; None where that is closed."""
+        return self._circuits.wait((item.claimed.tenant_id, item.lane))
+
+    def take_circuit_changes(self) -> list[CircuitChange]:
+        """Return, once each, which circuits opened and which closed; what is of no use any more is forgotten."""
+        self._circuits.forget_idle()
+        return self._circuits.take_changes()
+
+    def end_unattempted(
+        self, item: HeldOccurrence, status: str, reason: str | None, at: datetime, error: str | None = None
+    ) -> None:
+        """Let go of it, unless that was done already, and end it without an attempt."""
+        if self.let_go((item,)):
+            self._outcomes.add_ended([held_ended_unattempted(item, status, reason, at, error)])
 
     def end(self, item: HeldOccurrence, outcome: Outcome, fired_at: datetime, ended_at: datetime) -> None:
         """Take the outcome of an attempt that was made earlier, perhaps elsewhere, and ends only now."""
@@ -205,13 +226,14 @@ class DeliverOccurrences:
             outcomes = await sender.send([item.message for item in batch], fired_at_text(fired_at))
         self._ended(batch, outcomes, fired_at, self._clock.monotonic() - began)
 
-    async def _deliver_one(self, item: HeldOccurrence) -> None:
+    async def _deliver_one(self, item: HeldOccurrence) -> Outcome | None:
         if not self._started((item,)):
-            return
+            return None
         fired_at = self._clock.now()
         began = self._clock.monotonic()
         outcome = await self._webhook.send(item.message, fired_at_text(fired_at))
         self._ended((item,), (outcome,), fired_at, self._clock.monotonic() - began)
+        return outcome
 
     def _ended(
         self, batch: Sequence[HeldOccurrence], outcomes: Sequence[Outcome], fired_at: datetime, seconds: float

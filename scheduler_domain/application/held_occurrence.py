@@ -137,3 +137,22 @@ def ended_unattempted(
         next_due_at=None if reason == Ending.REPLANNED else next_due_at(at, chain_delay_sec(claimed, terms)),
         frees_line=terms.overlap != "ALLOW_ALL",
     )
+
+
+def held_ended_unattempted(
+    held: HeldOccurrence, status: str, reason: str | None, at: datetime, error: str | None = None
+) -> Ended:
+    """Return the same of what is on our hands already, where no edit has withdrawn it."""
+    return Ended(
+        held.claimed,
+        status,
+        reason,
+        held.claimed.attempt_count,
+        None,
+        at,
+        None,
+        held.target_kind,
+        error=error,
+        next_due_at=next_due_at(at, held.chain_delay_sec),
+        frees_line=held.frees_line,
+    )

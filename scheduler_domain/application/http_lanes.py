@@ -11,15 +11,21 @@ would be claimed, events included. A tenant may have as many waiting as a quarte
 `MOST_WAITING`: alone 12,000, of ten hanging tenants each 4,286, and a newcomer always finds a place. A fixed number for
 each tenant would be too few for one that is alone, or too many for a hundred. (Choudhury and Hahne, "Dynamic queue
 length thresholds for shared-memory packet switches", 1998.)
+
+A lane whose circuit is open (docs/decisions/0018) takes nothing but the probe: what waits in it when the circuit opens
+is refused, and what comes later finds no place.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler_domain.application.circuits import Circuits
 from scheduler_domain.application.held_occurrence import HeldOccurrence
+from scheduler_domain.domain.circuit import Circuit
+from scheduler_domain.domain.outcome import Outcome
 
 SLOTS_PER_ORIGIN = 10
 MOST_WAITING = 60_000  # half of what a dispatcher holds; a tenant alone has work until what is put off comes back
@@ -27,7 +33,7 @@ _TENANT_SHARE = 4  # a tenant may use a quarter of the slots, and more that are 
 _WAITING_SHARE = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Tenant:
     id: str
     active_count: int = 0
@@ -36,8 +42,9 @@ class _Tenant:
     is_in_turn: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Lane:
+    key: tuple[str, str]
     tenant: _Tenant
     waiting: deque[HeldOccurrence] = field(default_factory=deque)
     active_count: int = 0
@@ -48,27 +55,38 @@ class HttpLanes:
     def __init__(
         self,
         slots: int,
-        deliver: Callable[[HeldOccurrence], Coroutine[Any, Any, None]],
+        deliver: Callable[[HeldOccurrence], Coroutine[Any, Any, Outcome | None]],
+        refuse: Callable[[Sequence[HeldOccurrence]], None],
+        circuits: Circuits,
         most_waiting: int = MOST_WAITING,
     ) -> None:
+        """`deliver` makes one attempt; it returns None where it made none, for the occurrence was let go of.
+
+        `refuse` takes what was added and is not to wait any longer.
+        """
         self._free_slots = slots
         self._free_places = most_waiting
         self._slots_per_tenant = max(slots // _TENANT_SHARE, 1)
         self._slots_not_lent = slots // 2
         self._deliver = deliver
+        self._refuse = refuse
+        self._circuits = circuits
         self._tenants: dict[str, _Tenant] = {}
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._turns: deque[_Tenant] = deque()
         self._borrowers: dict[str, _Tenant] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Outcome | None]] = set()
 
     def add(self, item: HeldOccurrence) -> bool:
-        """Queue an occurrence on its lane and start it at once if the bounds allow; False if there is no place for it.
+        """Queue an occurrence on its lane and start it at once if the bounds allow.
 
-        What was let go of keeps its place until a slot comes round to it, at which it is passed over.
+        False if there is no place for it, or the circuit to its origin is open. What was let go of keeps its place
+        until a slot comes round to it, at which it is passed over.
         """
         tenant = self._tenants.get(item.claimed.tenant_id)
         if tenant is not None and tenant.waiting_count > self._free_places // _WAITING_SHARE:
+            return False
+        if not self._circuits.lets_through((item.claimed.tenant_id, item.lane)):
             return False
         lane = self._lane(item)
         lane.waiting.append(item)
@@ -79,11 +97,11 @@ class HttpLanes:
         return True
 
     def _lane(self, item: HeldOccurrence) -> _Lane:
-        tenant_id, origin = item.claimed.tenant_id, item.lane
-        lane = self._lanes.get((tenant_id, origin))
+        key = tenant_id, _ = item.claimed.tenant_id, item.lane
+        lane = self._lanes.get(key)
         if lane is None:
             tenant = self._tenants.setdefault(tenant_id, _Tenant(tenant_id))
-            lane = self._lanes[tenant_id, origin] = _Lane(tenant)
+            lane = self._lanes[key] = _Lane(key, tenant)
         return lane
 
     def _offer(self, lane: _Lane) -> None:
@@ -128,23 +146,45 @@ class HttpLanes:
         self._free_slots -= 1
         lane.active_count += 1
         lane.tenant.active_count += 1
+        began = self._circuits.begin(lane.key)
         task = asyncio.create_task(self._deliver(item))
         self._under_way.add(task)
-        task.add_done_callback(lambda done: self._ended(lane, item, done))
+        task.add_done_callback(lambda done: self._ended(lane, began, done))
 
-    def _ended(self, lane: _Lane, item: HeldOccurrence, task: asyncio.Task[None]) -> None:
+    def _ended(self, lane: _Lane, began: tuple[Circuit, int], task: asyncio.Task[Outcome | None]) -> None:
         self._under_way.discard(task)
         self._free_slots += 1
         lane.active_count -= 1
         lane.tenant.active_count -= 1
+        has_outcome = not task.cancelled() and task.exception() is None
+        if self._circuits.end(lane.key, began, task.result() if has_outcome else None):
+            self._empty(lane)
         self._offer(lane)
-        self._forget_if_idle(lane, item)
+        self._forget_if_idle(lane)
         self._fill()
         if not task.cancelled():
             task.result()  # a sender that raises has a defect: let the loop's exception handler show it
 
-    def _forget_if_idle(self, lane: _Lane, item: HeldOccurrence) -> None:
+    def _empty(self, lane: _Lane) -> None:
+        """Refuse what waits in the lane, and take the lane, and its tenant if that was all, out of their turns."""
+        if not lane.waiting:
+            return
+        tenant, refused = lane.tenant, tuple(lane.waiting)
+        lane.waiting.clear()
+        self._free_places += len(refused)
+        tenant.waiting_count -= len(refused)
+        if lane.is_offered:
+            lane.is_offered = False
+            tenant.offered.remove(lane)
+        if not tenant.offered:
+            self._borrowers.pop(tenant.id, None)
+            if tenant.is_in_turn:
+                tenant.is_in_turn = False
+                self._turns.remove(tenant)
+        self._refuse(refused)
+
+    def _forget_if_idle(self, lane: _Lane) -> None:
         if not lane.active_count and not lane.waiting:
-            del self._lanes[item.claimed.tenant_id, item.lane]
+            del self._lanes[lane.key]
         if not lane.tenant.active_count and not lane.tenant.offered:
-            self._tenants.pop(item.claimed.tenant_id, None)
+            self._tenants.pop(lane.tenant.id, None)

@@ -1,29 +1,37 @@
-"""Put off: give back what is due and found no place to wait in its lane, to be claimed again later.
+"""Put off: give back what is due and cannot go out now, to be claimed again later.
 
-Without this, the backlog of one tenant's hanging endpoints would fill the hands of every dispatcher, and nobody's
-occurrences would be claimed any more. Design note:
+It found no place to wait in its lane, or the circuit to its receiver is open (domain/circuit.py). Without this, the
+backlog of one tenant's hanging endpoints would fill the hands of every dispatcher, and nobody's occurrences would be
+claimed any more. Design note:
 
 - Its lease is given back with a later start tag. The authority is the queue: whichever dispatcher claims it next has
   it, and a lease that was lost meanwhile is not touched. Until that is written it stays on our hands, where renewal,
   revocation and drain see it. `due_at` stays: lateness and the age of retries are counted from it.
 - It waits a quarter of the time it is late: at least `_SHORTEST_WAIT`, by when it counts as late and is fired at its
   tag, though it may be claimed ahead of that; and at most `_LONGEST_WAIT`, for its endpoint may be well again.
-- Behind that it stands in a line of its tenant, which is spaced so that all tenants' lines together bring back
-  `RETURNS_PER_SECOND`. Else a backlog of millions, each of which asks once a minute, would ask tens of thousands of
-  times a second, and hold up the claims of everybody. Spacing also is the jitter: no two come back at once. The lines
-  are this dispatcher's own and begin anew with it; the tags that were written stay.
+- Behind that it stands in a line of its tenant; all tenants' lines together bring back `RETURNS_PER_SECOND`. Else a
+  backlog of millions, each of which asks once a minute, would ask tens of thousands of times a second, and hold up the
+  claims of everybody. Spacing also is the jitter: no two come back at once. The lines are this dispatcher's own and
+  begin anew with it; the tags that were written stay.
+- Behind an open circuit it waits for the next probe instead, in a line that begins there, and whoever comes first is
+  the probe. So the probe needs nobody to keep it: one that is let go of or withdrawn is missed by none of those behind
+  it. While it is under way, the others wait as long again as it has been. None of this is an attempt.
+- Nor does it wait behind a circuit for longer than its retry policy's `maxAgeSec`: what is still shut out by then ends
+  as FAILED, and can be replayed. Until then a peer whose circuit is closed, or a probe that closes ours, delivers it.
 - What is put off may be overtaken by what is due later, of the same schedule too: who needs an order has an overlap
   policy, and its place in that line is kept.
 - What was due in an absence (judge_misfires.py) is judged whenever it is claimed, so that its misfire window may end
   while it waits.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
+from scheduler_domain.application.held_occurrence import HeldOccurrence
 from scheduler_domain.application.ports.clock import Clock
-from scheduler_domain.application.ports.due_queue import Claimed, DueQueue
+from scheduler_domain.application.ports.due_queue import DueQueue
 from scheduler_domain.application.ports.measurements import Measurements
+from scheduler_domain.domain.occurrence import Status
 
 MOST_AT_ONCE = 1_000
 RETURNS_PER_SECOND = 2_000  # each costs a claim; one origin that answers within 5 ms takes as many
@@ -36,19 +44,19 @@ class PutOffOccurrences:
         self._deliver = deliver
         self._clock = clock
         self._measurements = measurements
-        self._line_ends: dict[str, float] = {}
-        """Of each tenant that has put off more than comes back by now: when its line ends, in epoch seconds."""
+        self._lines = _Lines()
 
     async def step(self) -> int:
         """Put off one batch, waiting for one; return how many. What an error came between is put off the next time."""
-        batch = await self._deliver.next_refused(MOST_AT_ONCE)
+        refused = await self._deliver.next_refused(MOST_AT_ONCE)
+        now = self._clock.now()
+        batch = [item for item in refused if not self._ends_of_age(item, now)]
         if not batch:
             return 0
-        now = self._clock.now().timestamp()
-        self._line_ends = {tenant_id: end for tenant_id, end in self._line_ends.items() if end > now}
-        claimed = [item.claimed for item in batch]
+        seconds = now.timestamp()
+        self._lines.forget_ended(seconds)
         try:
-            await self._queue.put_off(claimed, [self._wait(item, now) for item in claimed])
+            await self._queue.put_off([item.claimed for item in batch], [self._wait(item, seconds) for item in batch])
         except BaseException:
             self._deliver.refuse(batch)
             raise
@@ -56,8 +64,54 @@ class PutOffOccurrences:
         self._measurements.put_off(len(batch))
         return len(batch)
 
-    def _wait(self, claimed: Claimed, now: float) -> timedelta:
-        place = self._line_ends.setdefault(claimed.tenant_id, now)
-        self._line_ends[claimed.tenant_id] = place + len(self._line_ends) / RETURNS_PER_SECOND
-        late = timedelta(seconds=now - claimed.due_at)
-        return min(max(late / 4, _SHORTEST_WAIT), _LONGEST_WAIT) + timedelta(seconds=place - now)
+    def _ends_of_age(self, item: HeldOccurrence, now: datetime) -> bool:
+        """End it if its circuit is open and its retry policy's age is over; tell whether that was so."""
+        if now.timestamp() < _waits_until(item) or self._deliver.circuit_wait(item) is None:
+            return False
+        error = f"the circuit to {item.lane} was open until maxAgeSec was over"
+        self._deliver.end_unattempted(item, Status.FAILED, "retries-exhausted", now, error)
+        return True
+
+    def _wait(self, item: HeldOccurrence, now: float) -> timedelta:
+        tenant_id = item.claimed.tenant_id
+        circuit_wait = self._deliver.circuit_wait(item)
+        if circuit_wait is None:
+            late = timedelta(seconds=now - item.claimed.due_at)
+            wait = min(max(late / 4, _SHORTEST_WAIT), _LONGEST_WAIT).total_seconds()
+            return timedelta(seconds=self._lines.place(tenant_id, None, now) + wait - now)
+        soonest = now + _SHORTEST_WAIT.total_seconds()
+        returns_at = self._lines.place(tenant_id, item.lane, max(now + circuit_wait.total_seconds(), soonest))
+        return timedelta(seconds=min(returns_at, max(_waits_until(item), soonest)) - now)
+
+
+class _Lines:
+    """The lines in which tenants wait, each spaced so that all together bring back `RETURNS_PER_SECOND`.
+
+    A tenant has one for each lane with an open circuit, which begins at the probe, and one for all else, which begins
+    now. It shares its own turns among them, so that many receivers that are away do not thin out another's.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[str, dict[str | None, float]] = {}
+
+    def place(self, tenant_id: str, lane: str | None, begins_at: float) -> float:
+        """Return the next place in a line, in epoch seconds, and take it."""
+        lines = self._ends.setdefault(tenant_id, {})
+        place = max(lines.get(lane, begins_at), begins_at)
+        line_count = len(lines) + (lane not in lines)
+        lines[lane] = place + len(self._ends) * line_count / RETURNS_PER_SECOND
+        return place
+
+    def forget_ended(self, now: float) -> None:
+        """Forget the lines that have come back, all of them, by now."""
+        for tenant_id, lines in list(self._ends.items()):
+            left = {lane: end for lane, end in lines.items() if end > now}
+            if left:
+                self._ends[tenant_id] = left
+            else:
+                del self._ends[tenant_id]
+
+
+def _waits_until(item: HeldOccurrence) -> float:
+    """Return from when on, in epoch seconds, its retry policy makes no further attempt (domain/retry.py)."""
+    return item.claimed.retried_from.timestamp() + item.retry.max_age_sec

@@ -30,6 +30,7 @@ from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.address_guard import AllowedNets
+from scheduler_domain.domain.circuit import CircuitTerms
 from scheduler_domain.domain.fairness import StartTags, Weights
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.infra.built_in_templates import built_in_templates
@@ -61,6 +62,7 @@ _PLANNING_CONNECTIONS = 2
 _HOUSE_CONNECTIONS = 1  # of its own: whatever housekeeping waits for, planning does not
 _REPLANNING_CONNECTIONS = 2
 _HTTP_SLOTS = 256
+_CIRCUIT_TERMS = CircuitTerms()
 BEATS_AT_START = 3
 """Each sets the clock. A single one that took a second could set it half a second fast: all would fire early."""
 
@@ -88,7 +90,9 @@ class DispatcherParts:
 
 
 @asynccontextmanager
-async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[DispatcherParts]:
+async def dispatcher_parts(
+    settings: Settings, tracer: Tracer, circuit_terms: CircuitTerms = _CIRCUIT_TERMS
+) -> AsyncIterator[DispatcherParts]:
     """Connect to everything, register this dispatcher, and leave again at the end.
 
     Fails while PostgreSQL is away, and may be tried again then. NATS and Redis may be away.
@@ -113,7 +117,9 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
         brokers = {"NATS": publisher}
         outcomes = RecordOutcomes(queue, measurements, tracer)
         slots = settings.dispatcher.concurrency or _HTTP_SLOTS
-        deliver = DeliverOccurrences(brokers, webhook, outcomes, clock, measurements, tracer, slots)
+        deliver = DeliverOccurrences(
+            brokers, webhook, outcomes, clock, measurements, tracer, slots, circuit_terms=circuit_terms
+        )
         claiming = asyncio.Lock()
         weights = Weights()
         follow_weights = FollowWeights(PostgresTenantWeights(planning_pool.fetch), weights)
@@ -133,7 +139,7 @@ async def dispatcher_parts(settings: Settings, tracer: Tracer) -> AsyncIterator[
             ),
             claim=ClaimOccurrences(queue, brokers, clock, measurements, tracer, lease_length),
             deliver=deliver,
-            admit=AdmitOccurrences(PostgresLines(pool), deliver, outcomes, clock),
+            admit=AdmitOccurrences(PostgresLines(pool), deliver, clock),
             put_off=PutOffOccurrences(queue, deliver, clock, measurements),
             outcomes=outcomes,
             rescue=RescueOccurrences(queue, dispatchers, number, deliver, clock, claiming, lease_length),

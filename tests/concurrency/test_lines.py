@@ -88,7 +88,7 @@ class Dispatcher:
         self.outcomes = RecordOutcomes(queue, measurements, UNTRACED)
         self.deliver = DeliverOccurrences({}, receiver, self.outcomes, clock, measurements, UNTRACED, http_slots=64)
         self._claim = ClaimOccurrences(queue, {}, clock, measurements, UNTRACED, lease_length)
-        self._admit = AdmitOccurrences(PostgresLines(pool), self.deliver, self.outcomes, clock)
+        self._admit = AdmitOccurrences(PostgresLines(pool), self.deliver, clock)
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:

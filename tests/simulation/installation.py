@@ -270,7 +270,7 @@ class DispatcherProcess(Process):
             claiming=claiming,
             broker_lanes=tuple(brokers),
             sends_in_flight=SENDS_IN_FLIGHT,
-            admit=AdmitOccurrences(MemoryLines(place.tables, self._wire()), deliver, outcomes, clock),
+            admit=AdmitOccurrences(MemoryLines(place.tables, self._wire()), deliver, clock),
             put_off=PutOffOccurrences(queue, deliver, clock, measurements),
             listen=self._listen,
             keep_house=_nothing_to_keep,

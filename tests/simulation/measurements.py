@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from scheduler_domain.domain.circuit import CircuitState
+
 
 class Unmeasured:
     """The port application/ports/measurements.py, silent."""
@@ -19,6 +21,8 @@ class Unmeasured:
     def ended(self, status: str, target: str, kind: str, count: int) -> None: ...
 
     def put_off(self, count: int) -> None: ...
+
+    def circuit(self, host: str, state: CircuitState) -> None: ...
 
     def fenced(self, count: int) -> None: ...
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from scheduler_domain.domain.circuit import CircuitState
+
 
 class Measurements(Protocol):
     def materialised(self, count: int) -> None: ...
@@ -20,7 +22,13 @@ class Measurements(Protocol):
     def ended(self, status: str, target: str, kind: str, count: int) -> None: ...
 
     def put_off(self, count: int) -> None:
-        """Count what was due and given back to wait, because its tenant had too many webhooks waiting."""
+        """Count what was due and given back to wait, because its tenant had too many webhooks waiting.
+
+        Or because the circuit to its receiver was open.
+        """
+
+    def circuit(self, host: str, state: CircuitState) -> None:
+        """Say how the worst circuit to a host is by now; one that is closed is shown no more."""
 
     def fenced(self, count: int) -> None:
         """Count outcomes that were dropped because the lease was lost."""

@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from scheduler_domain.application.circuits import CircuitChange
 from scheduler_domain.application.follow_weights import READ_EVERY
 from scheduler_domain.application.ports.due_queue import Ended
 from scheduler_domain.application.record_outcomes import ROWS_PER_WRITE
@@ -139,6 +140,7 @@ class Dispatcher:
 
     async def _timer_step(self) -> float:
         until_next = self._parts.deliver.start_due()
+        _log_circuits(self._parts.deliver.take_circuit_changes())
         if until_next == 0:
             await asyncio.sleep(0)
             return 0
@@ -217,6 +219,14 @@ class Dispatcher:
                 changes=followed.change_count,
             )
         return FOLLOW_ON if followed.goes_on else FOLLOW
+
+
+def _log_circuits(changes: Sequence[CircuitChange]) -> None:
+    for change in changes:
+        if change.is_open:
+            _log.warning("circuit.opened", tenant_id=change.tenant_id, origin=change.origin, error=change.error)
+        else:
+            _log.info("circuit.closed", tenant_id=change.tenant_id, origin=change.origin)
 
 
 def _log_unsendable(ended: Sequence[Ended]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from scheduler_domain.domain.circuit import CircuitState
 from scheduler_domain.infra.telemetry.histogram import BatchHistogram
 from scheduler_domain.infra.telemetry.metrics import REGISTRY
 
@@ -41,7 +42,13 @@ class PrometheusMeasurements:
         )
         self._put_off = Counter(
             "scheduler_put_off_total",
-            "Due webhooks given back to wait, because their tenant had too many waiting.",
+            "Due webhooks given back to wait: their tenant had too many waiting, or their circuit was open.",
+            registry=registry,
+        )
+        self._circuits = Gauge(
+            "scheduler_circuit_state",
+            "The worst circuit to a host: 2 open, 1 half-open; no series where all are closed.",
+            ("host",),
             registry=registry,
         )
         self._fenced = Counter(
@@ -76,6 +83,12 @@ class PrometheusMeasurements:
 
     def put_off(self, count: int) -> None:
         self._put_off.inc(count)
+
+    def circuit(self, host: str, state: CircuitState) -> None:
+        if state is CircuitState.CLOSED:
+            self._circuits.remove(host)
+        else:
+            self._circuits.labels(host).set(state)
 
     def fenced(self, count: int) -> None:
         self._fenced.inc(count)

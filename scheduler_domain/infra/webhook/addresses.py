@@ -41,6 +41,10 @@ def system_addresses(host: str) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+class NoLookupFreeError(OSError):
+    """The tenant's other names hold all the threads that it may have; this one was not looked up."""
+
+
 class NameLookups:
     """Look-ups of one dispatcher: each name once at a time, each failure remembered for a moment."""
 
@@ -119,7 +123,7 @@ class GuardedResolver(AbstractResolver):
     async def _addresses(self, host: str) -> Sequence[str]:
         self._lookups.refuse_if_failed_lately(host)
         if self._threads_held >= TENANT_LOOKUPS:
-            raise LookupFailedError(f"too many names of this tenant are being looked up; {host} was not")
+            raise NoLookupFreeError(f"too many names of this tenant are being looked up; {host} was not")
         lookup, is_new = self._lookups.start(host)
         if is_new:
             self._threads_held += 1

@@ -6,7 +6,7 @@ import ssl
 import aiohttp
 
 from scheduler_domain.domain.outcome import Refused, Unreachable
-from scheduler_domain.infra.webhook.addresses import AddressNotAllowedError, LookupFailedError
+from scheduler_domain.infra.webhook.addresses import AddressNotAllowedError, LookupFailedError, NoLookupFreeError
 
 _OUR_SIDE = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 """This machine is short of something; the receiver was not tried, so no attempt is counted."""
@@ -39,6 +39,8 @@ def failure(error: Exception, place: str, seconds: float) -> Refused | Unreachab
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, AddressNotAllowedError):
         return Refused(str(cause))
+    if isinstance(cause, NoLookupFreeError):
+        return Unreachable(str(cause), counts=False)
     if isinstance(cause, LookupFailedError):
         return Unreachable(str(cause))
     number = cause.errno if isinstance(cause, OSError) else None

@@ -1,9 +1,10 @@
 """What finds no place in its lane is put off: given back, in a line, and never lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,9 +14,10 @@ from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
 from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage
 from scheduler_domain.application.ports.due_queue import Claimed
 from scheduler_domain.application.ports.tracing import UNTRACED
-from scheduler_domain.application.put_off_occurrences import MOST_AT_ONCE, RETURNS_PER_SECOND, PutOffOccurrences
+from scheduler_domain.application.put_off_occurrences import MOST_AT_ONCE, RETURNS_PER_SECOND, PutOffOccurrences, _Lines
 from scheduler_domain.application.record_outcomes import RecordOutcomes
-from scheduler_domain.domain.outcome import Outcome, Unreachable
+from scheduler_domain.domain.circuit import CircuitTerms
+from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
 from scheduler_domain.domain.schedule import Retry
 from tests.simulation.measurements import Unmeasured
 from tests.simulation.memory.due_queue import MemoryDueQueue
@@ -36,7 +38,7 @@ class StandingClock:
         return self.at
 
     def monotonic(self) -> float:
-        return 0.0
+        return (self.at - NOW).total_seconds()
 
 
 class Queue(MemoryDueQueue):
@@ -59,11 +61,12 @@ class Hanging:
     def __init__(self) -> None:
         self.sent_count = 0
         self.may_answer = asyncio.Event()
+        self.outcome: Outcome = Unreachable("it hung")
 
     async def send(self, _: object, __: bytes) -> Outcome:
         self.sent_count += 1
         await self.may_answer.wait()
-        return Unreachable("it hung")
+        return self.outcome
 
 
 class Dispatching:
@@ -73,9 +76,9 @@ class Dispatching:
         self.clock = StandingClock()
         self.queue = Queue()
         measurements = Unmeasured()
-        outcomes = RecordOutcomes(self.queue, measurements, UNTRACED)
+        self.outcomes = RecordOutcomes(self.queue, measurements, UNTRACED)
         self.deliver = DeliverOccurrences(
-            {}, webhook, outcomes, self.clock, measurements, UNTRACED, SLOTS, most_webhooks_waiting=most_waiting
+            {}, webhook, self.outcomes, self.clock, measurements, UNTRACED, SLOTS, most_webhooks_waiting=most_waiting
         )
         self.put_off = PutOffOccurrences(self.queue, self.deliver, self.clock, measurements)
 
@@ -93,7 +96,16 @@ async def webhook() -> AsyncIterator[Hanging]:
         await asyncio.sleep(0)
 
 
-def held(number: int, tenant_id: str = "hanging", *, late: float = 0, was_tried: bool = False) -> HeldOccurrence:
+def held(
+    number: int,
+    tenant_id: str = "hanging",
+    *,
+    late: float = 0,
+    was_tried: bool = False,
+    lane: str | None = None,
+    retry: Retry = Retry(),  # noqa: B008 - immutable
+    chain_delay_sec: int | None = None,
+) -> HeldOccurrence:
     due = NOW.timestamp() - late
     ids = (UUID(int=1), UUID(int=number))
     claimed = Claimed(
@@ -113,8 +125,8 @@ def held(number: int, tenant_id: str = "hanging", *, late: float = 0, was_tried:
         "ACTIVE",
         None,
     )
-    lane = f"https://{number % 7}.example"
-    return HeldOccurrence(claimed, None, lane, "HTTP", Retry(), None, fire_at=due, lease_ends=FOR_LONG)
+    lane = lane or f"https://{number % 7}.example"
+    return HeldOccurrence(claimed, None, lane, "HTTP", retry, chain_delay_sec, fire_at=due, lease_ends=FOR_LONG)
 
 
 async def test_a_backlog_of_one_tenant_never_fills_the_hands_and_nothing_of_it_is_lost(webhook: Hanging) -> None:
@@ -207,3 +219,118 @@ async def test_a_tenant_with_a_backlog_leaves_the_webhooks_of_others_where_they_
     await asyncio.sleep(0)
     assert neighbour.claimed.id not in dispatching.queue.put_off_waits
     assert neighbour.stage is Stage.STARTED
+
+
+AWAY = "https://away.example"
+PROBE_AFTER = CircuitTerms().first_probe_after
+
+
+def at_away(number: int, **terms: Any) -> HeldOccurrence:
+    return held(number, lane=AWAY, **terms)
+
+
+async def turning_until(condition: Callable[[], bool]) -> None:
+    """Let the loop go round until the condition holds; everything here takes a few turns and no time."""
+    for _ in range(1_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come about")
+
+
+async def with_open_circuit(webhook: Hanging) -> Dispatching:
+    """Return a dispatcher that has had ten failures in a row from one receiver, and none of it on its hands."""
+    dispatching = Dispatching(webhook, most_waiting=1_000)
+    webhook.may_answer.set()
+    dispatching.fire([at_away(1_000_000 + number) for number in range(CircuitTerms().failures_in_a_row)])
+    await turning_until(lambda: dispatching.deliver.circuit_wait(at_away(0)) is not None)
+    assert dispatching.deliver.open() == []
+    webhook.sent_count = 0
+    return dispatching
+
+
+def waits(dispatching: Dispatching) -> list[float]:
+    return [wait.total_seconds() for wait in dispatching.queue.put_off_waits.values()]
+
+
+async def test_behind_an_open_circuit_nothing_is_tried_and_all_come_back_from_the_probe_on(webhook: Hanging) -> None:
+    dispatching = await with_open_circuit(webhook)
+    dispatching.fire([at_away(number, late=500, was_tried=bool(number % 2)) for number in range(500)])
+    await dispatching.put_off.step()
+    dispatching.clock.at += PROBE_AFTER / 2
+    dispatching.fire([at_away(500 + number) for number in range(500)])
+    await dispatching.put_off.step()
+    first, later = waits(dispatching)[:500], waits(dispatching)[500:]
+    assert first[0] >= PROBE_AFTER.total_seconds()
+    returns = first + [wait + PROBE_AFTER.total_seconds() / 2 for wait in later]
+    assert all(after - before == pytest.approx(1 / RETURNS_PER_SECOND, abs=1e-4) for before, after in pairwise(returns))
+    assert webhook.sent_count == 0
+    assert dispatching.outcomes.open_count == CircuitTerms().failures_in_a_row
+
+
+def test_many_receivers_that_are_away_do_not_thin_out_what_a_neighbour_gets_back() -> None:
+    lines = _Lines()
+    for number in range(1_000):
+        lines.place("many", f"https://{number}.example", 30.0)
+    places = [lines.place("neighbour", None, 0.0) for _ in range(10)]
+    assert places[-1] == pytest.approx(9 * 2 / RETURNS_PER_SECOND)
+
+
+async def test_the_first_that_comes_back_is_the_probe_and_its_answer_lets_all_through(webhook: Hanging) -> None:
+    dispatching = await with_open_circuit(webhook)
+    webhook.may_answer.clear()
+    webhook.outcome = Delivered(200)
+    dispatching.clock.at += PROBE_AFTER * 1.1
+    dispatching.fire([at_away(number) for number in range(50)])
+    await dispatching.put_off.step()
+    await turning_until(lambda: webhook.sent_count == 1)
+    assert len(waits(dispatching)) == 49
+    assert min(waits(dispatching)) == 2  # it may be well within a moment
+    webhook.may_answer.set()
+    await turning_until(lambda: dispatching.deliver.circuit_wait(at_away(0)) is None)
+    dispatching.fire([at_away(100 + number) for number in range(50)])
+    await turning_until(lambda: webhook.sent_count == 51)
+
+
+async def test_a_probe_that_is_withdrawn_before_it_starts_is_replaced_by_the_next_that_comes(webhook: Hanging) -> None:
+    dispatching = await with_open_circuit(webhook)
+    dispatching.clock.at += PROBE_AFTER * 1.1
+    dispatching.fire([at_away(0)])
+    dispatching.deliver.let_go(dispatching.deliver.open())
+    for _ in range(3):  # its task begins, finds that it was let go of, and is done
+        await asyncio.sleep(0)
+    assert webhook.sent_count == 0
+    dispatching.fire([at_away(1)])
+    await turning_until(lambda: webhook.sent_count == 1)
+
+
+@pytest.mark.parametrize("was_tried", [False, True])
+async def test_what_an_open_circuit_keeps_out_until_its_age_is_over_ends_as_a_dead_letter(
+    webhook: Hanging, was_tried: bool
+) -> None:
+    dispatching = await with_open_circuit(webhook)
+    await dispatching.outcomes.step()
+    retry = Retry(max_age_sec=10)
+    young, old = (at_away(number, retry=retry, late=late, was_tried=was_tried) for number, late in ((0, 9.9), (1, 10)))
+    old.chain_delay_sec = 60
+    middle = at_away(2, retry=retry, late=4)
+    dispatching.fire([young, old, middle])
+    assert await dispatching.put_off.step() == 2
+    assert dispatching.queue.put_off_waits == {
+        young.claimed.id: timedelta(seconds=2),
+        middle.claimed.id: timedelta(seconds=6),
+    }
+    assert old not in dispatching.deliver.open()
+    [ended] = await dispatching.outcomes.step()
+    assert (ended.claimed.id, ended.status, ended.reason) == (old.claimed.id, "FAILED", "retries-exhausted")
+    assert (ended.attempt_count, ended.fired_at) == (int(was_tried), None)
+    assert ended.error is not None
+    assert AWAY in ended.error
+    assert ended.next_due_at == NOW + timedelta(seconds=60)
+
+
+async def test_what_finds_no_place_behind_a_closed_circuit_waits_whatever_its_age(webhook: Hanging) -> None:
+    dispatching = Dispatching(webhook, most_waiting=0)
+    dispatching.fire([at_away(number, late=100, retry=Retry(max_age_sec=10)) for number in range(SLOTS + 5)])
+    assert await dispatching.put_off.step() > 0
+    assert dispatching.outcomes.open_count == 0
