@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from scheduler_domain.domain.circuit import CircuitState
 from scheduler_domain.infra.telemetry.histogram import BatchHistogram
 from scheduler_domain.infra.telemetry.logs import configure_logging
 from scheduler_domain.infra.telemetry.measurements import LATENESS_BOUNDS, PrometheusMeasurements
@@ -28,6 +29,7 @@ PROMISED = {
     "scheduler_claim_batch_size": set(),
     "scheduler_materialised": set(),
     "scheduler_leader": set(),
+    "scheduler_circuit_state": {"host"},
     "scheduler_db_pool": {"state"},
     "http_server_request_duration_seconds": {"method", "route", "status"},
 }
@@ -66,6 +68,7 @@ def measured(registry: CollectorRegistry) -> None:
     measurements.delivered("EVENT", "delivered", [0.004])
     measurements.ended("COMPLETED", "EVENT", "SCHEDULED", 3)
     measurements.backlog(2, 1.5)
+    measurements.circuit("hooks.example:8443", CircuitState.OPEN)
     measurements.schedules({"ACTIVE": 4, "PAUSED": 1})
     PoolGauge(lambda: {"idle": 3, "used": 1}, registry)
     HttpRequestDurations(registry).observe("GET", "/schedules/{id}", 204, 0.003)
@@ -87,6 +90,16 @@ def test_values_arrive_as_they_were_counted(registry: CollectorRegistry) -> None
     assert samples(registry, "scheduler_schedules") == {(("state", "ACTIVE"),): 4, (("state", "PAUSED"),): 1}
     assert samples(registry, "scheduler_lateness_seconds_count") == {(): 3}
     assert samples(registry, "scheduler_leader") == {(): 1}
+
+
+def test_a_circuit_is_shown_until_it_is_closed(registry: CollectorRegistry) -> None:
+    measurements = PrometheusMeasurements(registry)
+    measurements.circuit("a.example", CircuitState.OPEN)
+    measurements.circuit("b.example:8443", CircuitState.HALF_OPEN)
+    host_a, host_b = (("host", "a.example"),), (("host", "b.example:8443"),)
+    assert samples(registry, "scheduler_circuit_state") == {host_a: 2, host_b: 1}
+    measurements.circuit("a.example", CircuitState.CLOSED)
+    assert samples(registry, "scheduler_circuit_state") == {host_b: 1}
 
 
 def test_a_request_without_a_route_does_not_put_its_path_into_a_label(registry: CollectorRegistry) -> None:
