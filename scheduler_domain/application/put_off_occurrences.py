@@ -13,9 +13,11 @@ claimed any more. Design note:
   backlog of millions, each of which asks once a minute, would ask tens of thousands of times a second, and hold up the
   claims of everybody. Spacing also is the jitter: no two come back at once. The lines are this dispatcher's own and
   begin anew with it; the tags that were written stay.
-- Behind an open circuit it waits for the next probe instead, in a line that begins there, and whoever comes first is
-  the probe. So the probe needs nobody to keep it: one that is let go of or withdrawn is missed by none of those behind
-  it. While it is under way, the others wait as long again as it has been. None of this is an attempt.
+- Behind an open circuit it waits for the next probe instead, in a line that begins there, at a place by chance, and
+  whoever comes first is the probe: in their order it would be the same again each time, and one that its receiver
+  always fails would keep all others out. So the probe needs nobody to keep it: one that is let go of or withdrawn is
+  missed by none of those behind it. While it is under way, the others wait as long again as it has been. None of this
+  is an attempt.
 - Nor does it wait behind a circuit for longer than its retry policy's `maxAgeSec`: what is still shut out by then ends
   as FAILED, and can be replayed. Until then a peer whose circuit is closed, or a probe that closes ours, delivers it.
 - What is put off may be overtaken by what is due later, of the same schedule too: who needs an order has an overlap
@@ -24,6 +26,8 @@ claimed any more. Design note:
   while it waits.
 """
 
+import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
@@ -35,6 +39,7 @@ from scheduler_domain.domain.occurrence import Status
 
 MOST_AT_ONCE = 1_000
 RETURNS_PER_SECOND = 2_000  # each costs a claim; one origin that answers within 5 ms takes as many
+_SHORTEST_LINE = 1.0  # seconds from a probe on, over which even few come back, for chance to have a say
 _SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=2), timedelta(minutes=1)
 
 
@@ -91,16 +96,17 @@ class _Lines:
     now. It shares its own turns among them, so that many receivers that are away do not thin out another's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, chance: Callable[[], float] = random.random) -> None:
+        self._chance = chance
         self._ends: dict[str, dict[str | None, float]] = {}
 
     def place(self, tenant_id: str, lane: str | None, begins_at: float) -> float:
-        """Return the next place in a line, in epoch seconds, and take it."""
+        """Return a place in a line, in epoch seconds, and take it: the next, or behind a circuit any of the line."""
         lines = self._ends.setdefault(tenant_id, {})
         place = max(lines.get(lane, begins_at), begins_at)
         line_count = len(lines) + (lane not in lines)
         lines[lane] = place + len(self._ends) * line_count / RETURNS_PER_SECOND
-        return place
+        return place if lane is None else begins_at + max(place - begins_at, _SHORTEST_LINE) * self._chance()
 
     def forget_ended(self, now: float) -> None:
         """Forget the lines that have come back, all of them, by now."""

@@ -261,11 +261,23 @@ async def test_behind_an_open_circuit_nothing_is_tried_and_all_come_back_from_th
     dispatching.fire([at_away(500 + number) for number in range(500)])
     await dispatching.put_off.step()
     first, later = waits(dispatching)[:500], waits(dispatching)[500:]
-    assert first[0] >= PROBE_AFTER.total_seconds()
     returns = first + [wait + PROBE_AFTER.total_seconds() / 2 for wait in later]
-    assert all(after - before == pytest.approx(1 / RETURNS_PER_SECOND, abs=1e-4) for before, after in pairwise(returns))
+    assert min(returns) >= PROBE_AFTER.total_seconds()
+    assert max(returns) <= 1.1 * PROBE_AFTER.total_seconds() + 1
+    assert max(returns) - min(returns) > 0.5
     assert webhook.sent_count == 0
     assert dispatching.outcomes.open_count == CircuitTerms().failures_in_a_row
+
+
+def test_who_probes_is_left_to_chance_so_that_one_that_always_fails_does_not_keep_the_others_out() -> None:
+    lines = _Lines()
+    probes = set()
+    for cycle in range(200):
+        begins_at = 100.0 * cycle
+        lines.forget_ended(begins_at)
+        places = [lines.place("acme", AWAY, begins_at) for _ in range(20)]
+        probes.add(places.index(min(places)))
+    assert len(probes) > 5
 
 
 def test_many_receivers_that_are_away_do_not_thin_out_what_a_neighbour_gets_back() -> None:
@@ -285,7 +297,7 @@ async def test_the_first_that_comes_back_is_the_probe_and_its_answer_lets_all_th
     await dispatching.put_off.step()
     await turning_until(lambda: webhook.sent_count == 1)
     assert len(waits(dispatching)) == 49
-    assert min(waits(dispatching)) == 2  # it may be well within a moment
+    assert 2 <= min(waits(dispatching)) <= max(waits(dispatching)) <= 3  # it may be well within a moment
     webhook.may_answer.set()
     await turning_until(lambda: dispatching.deliver.circuit_wait(at_away(0)) is None)
     dispatching.fire([at_away(100 + number) for number in range(50)])
