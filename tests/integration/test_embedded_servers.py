@@ -90,7 +90,7 @@ class TestData:
             assert folder.exists()
         assert not folder.exists()
 
-    async def test_that_a_killed_program_left_is_swept_away_by_the_next(
+    async def test_that_a_killed_program_left_is_swept_away_by_the_next_but_not_what_may_just_be_starting(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes
     ) -> None:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -99,6 +99,9 @@ class TestData:
         with ephemeral_servers(postgres=False, nats=False):
             assert await asyncio.to_thread(folder.exists)
         await killed.kill()
+        with ephemeral_servers(postgres=False, nats=False):
+            assert await asyncio.to_thread(folder.exists)
+        await asyncio.to_thread(os.utime, folder, (0, 0))
         with ephemeral_servers(postgres=False, nats=False):
             assert not await asyncio.to_thread(folder.exists)
 

@@ -3,9 +3,10 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from scheduler_domain.infra.embedded.valkey import Valkey
 
 _OWNER = "owner.lock"
 _EPHEMERAL = "scheduler-embedded-"
+_STARTS_WITHIN_SEC = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,14 @@ def ephemeral_servers(
 
 
 def _sweep() -> None:
+    """Remove what killed programs left; what is younger may be that of one which is just about to lock it."""
+    oldest = time.time() - _STARTS_WITHIN_SEC
     for folder in Path(tempfile.gettempdir()).glob(f"{_EPHEMERAL}*"):
-        if folder.stat().st_uid == os.geteuid() and (folder / _OWNER).exists() and _is_abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another program sweeps as well, or ends and removes its own
+            found = folder.stat()
+            is_old = found.st_uid == os.geteuid() and found.st_mtime < oldest
+            if is_old and (folder / _OWNER).exists() and _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_abandoned(folder: Path) -> bool:
