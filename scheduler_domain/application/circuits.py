@@ -70,8 +70,13 @@ class Circuits:
         return circuit, circuit.begin(self._clock.monotonic())
 
     def end(self, lane: Lane, began: tuple[Circuit, int], outcome: Outcome | None) -> bool:
-        """Take how a request ended, None if it was let go of before it was made; return whether its circuit is open."""
+        """Take how a request ended, None if it was let go of before it was made; return whether its circuit is open.
+
+        A process that was stopped for minutes may have forgotten the circuit before its requests end: they change nothing.
+        """
         circuit, stretch = began
+        if self._circuits.get(lane) is not circuit:
+            return False
         before = circuit.state
         is_answered = None if outcome is None else answered(outcome)
         circuit.end(stretch, is_answered=is_answered, now=self._clock.monotonic(), jitter=self._chance())

@@ -384,3 +384,15 @@ async def test_a_circuit_that_nobody_comes_to_any_more_is_forgotten_and_its_seri
     assert receivers.lanes.add(held("acme"))
     await receivers.settle()
     await receivers.answer()
+
+
+async def test_requests_that_end_after_their_circuit_was_forgotten_change_nothing() -> None:
+    clock = MovedClock()
+    circuits = Circuits(clock, ShownCircuits(), chance=lambda: 0.0)
+    lane = ("acme", "https://a.example")
+    began = [circuits.begin(lane) for _ in range(TERMS.failures_in_a_row)]
+    clock.seconds = 600.0
+    circuits.forget_idle()
+    assert not any(circuits.end(lane, each, Unreachable("no answer")) for each in began)
+    assert circuits.lets_through(lane)
+    assert circuits.take_changes() == []
