@@ -72,7 +72,7 @@ class Circuits:
     def end(self, lane: Lane, began: tuple[Circuit, int], outcome: Outcome | None) -> bool:
         """Take how a request ended, None if it was let go of before it was made; return whether its circuit is open.
 
-        A process that was stopped for minutes may have forgotten the circuit before its requests end: they change nothing.
+        Of a circuit that was forgotten before they end, in a process that was stopped for minutes, they move nothing.
         """
         circuit, stretch = began
         if self._circuits.get(lane) is not circuit:
