@@ -250,6 +250,7 @@ class TestStopping:
     async def test_the_end_of_a_server_ends_everything_and_names_its_log(self, dev: Ready) -> None:
         child(dev.process, "nats-server", "-c").kill()
         assert await dev.process.wait() == 1
+        assert "; stopping; deliveries under way are finished first" in dev.process.output
         assert "Error: NATS ended, its log is" in dev.process.output
 
 

@@ -30,8 +30,9 @@ def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: b
 
             await show_deliveries(running, as_json=as_json)
 
-    def when_stopping() -> None:
-        say("\nstopping; deliveries under way are finished first (Ctrl-C again leaves at once)")
+    def when_stopping(reason: str | None) -> None:
+        because = f"{reason}; " if reason else ""
+        say(f"\n{because}stopping; deliveries under way are finished first (Ctrl-C again leaves at once)")
 
     say(f"starting, with data in {data_dir}" if data_dir else "starting, keeping nothing")
     asyncio.run(run_until_stopped(Options(port, data_dir), environ, when_ready, when_stopping))

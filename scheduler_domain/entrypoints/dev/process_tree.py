@@ -81,29 +81,30 @@ async def run_until_stopped(
     options: Options,
     environ: Mapping[str, str],
     when_ready: Callable[[Running], Awaitable[None]],
-    when_stopping: Callable[[], None],
+    when_stopping: Callable[[str | None], None],
 ) -> None:
     """Start everything, await `when_ready`, and stay until a signal comes; then stop everything and return.
 
+    `when_stopping` is told why, if it was not a signal: to stop the rest may take as long as the grace.
     Raises SchedulerError, its message for a person, if something cannot start or ends by itself.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, _stop_or_abandon, stop, when_stopping)
     async with AsyncExitStack() as stack:
-        await first_to_end(_until(stop), _ProcessTree(stack, options, environ).run(when_ready))
+        await first_to_end(_until(stop), _ProcessTree(stack, options, environ).run(when_ready, when_stopping))
 
 
 async def _until(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def _stop_or_abandon(stop: asyncio.Event, when_stopping: Callable[[], None]) -> None:
+def _stop_or_abandon(stop: asyncio.Event, when_stopping: Callable[[str | None], None]) -> None:
     """Stop in order at the first signal; at the second, leave: keepers and children notice and end by themselves."""
     if stop.is_set():
         os._exit(1)
     stop.set()
-    when_stopping()
+    when_stopping(None)
 
 
 class _ProcessTree:
@@ -114,7 +115,9 @@ class _ProcessTree:
         self._embedded = [server for variable, server in EMBEDDED.items() if not is_named(environ, variable)]
         self._phases = _Phases()
 
-    async def run(self, when_ready: Callable[[Running], Awaitable[None]]) -> None:
+    async def run(
+        self, when_ready: Callable[[Running], Awaitable[None]], when_stopping: Callable[[str | None], None]
+    ) -> None:
         """Start, then stay for ever, or until a part ends."""
         given = Settings.from_environment(self._environ)
         port = _free_port(given.http.host, self._options.port)
@@ -129,11 +132,15 @@ class _ProcessTree:
             await child.configure(variables)
         await first_to_end(_both_ready(settings), *(child.raise_when_ended() for child in children))
         self._phases.end("API and dispatcher")
-        await first_to_end(
-            _stay(when_ready, self._described(settings)),
-            _raise_when_a_server_ends([getattr(servers, name) for name in self._embedded]),
-            *(child.raise_when_ended() for child in children),
-        )
+        try:
+            await first_to_end(
+                _stay(when_ready, self._described(settings)),
+                _raise_when_a_server_ends([getattr(servers, name) for name in self._embedded]),
+                *(child.raise_when_ended() for child in children),
+            )
+        except SchedulerError as ended:
+            when_stopping(ended.message)
+            raise
 
     def _open_folder(self) -> DataFolder:
         path = self._options.data_dir
