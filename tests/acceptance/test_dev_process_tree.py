@@ -250,8 +250,19 @@ class TestStopping:
     async def test_the_end_of_a_server_ends_everything_and_names_its_log(self, dev: Ready) -> None:
         child(dev.process, "nats-server", "-c").kill()
         assert await dev.process.wait() == 1
-        assert "; stopping; deliveries under way are finished first" in dev.process.output
         assert "Error: NATS ended, its log is" in dev.process.output
+
+    async def test_a_person_is_told_what_ended_before_the_rest_is_stopped(
+        self, processes: Processes, tmp_path: Path
+    ) -> None:
+        process = start(processes, "--data-dir", str(tmp_path / "data"))
+        await process.wait_for_line("Ctrl-C stops everything", within=READY_WITHIN)
+        child(process, "nats-server", "-c").kill()
+        assert await process.wait() == 1
+        told, error = process.output.splitlines()[-2:]
+        assert told.startswith("NATS ended, its log is ")
+        assert "; stopping; deliveries under way are finished first" in told
+        assert error.startswith("Error: NATS ended, its log is ")
 
 
 class TestRefusals:
