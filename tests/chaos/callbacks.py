@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from zlib import crc32
 
 import httpx
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from tests.chaos.definitions import TIMEOUT_SECONDS
 from tests.chaos.history import Callback
+from tests.chaos.requests import NO_ANSWER, forget_done
 
 _TRY_AGAIN_AFTER = 0.2
 _REQUEST_TIMEOUT = 5.0
@@ -88,7 +90,7 @@ class Callbacks:
         token = headers["X-Scheduler-Callback-Token"]
         call = asyncio.create_task(self._call(url, token, key, schedule_id, course))
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(partial(forget_done, self._calls))
         if course.before_answering:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(call), _WAITS_BEFORE_ANSWERING)
@@ -107,7 +109,7 @@ class Callbacks:
             answer = await self._client.post(
                 url, json={"success": succeeded}, headers={"Authorization": f"Bearer {token}"}
             )
-        except httpx.TransportError:
+        except NO_ANSWER:
             return None
         if answer.status_code not in _ANSWERS | _NO_ANSWERS:
             self.refused.append(f"callback {url}: {answer.status_code} {answer.text[:300]}")

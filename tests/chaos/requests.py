@@ -14,7 +14,15 @@ import httpx
 from tests.chaos.stage import TENANTS, Stage
 
 _REQUEST_TIMEOUT = 10.0
+NO_ANSWER = httpx.TransportError, AttributeError
+"""Anyio says the latter of a connection that breaks while it is opened: it asks for the peer of a socket that is gone."""
 _TRY_AGAIN_AFTER = 0.2
+
+
+def forget_done(running: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    """Forget a task that is done; one that failed stays, for whoever waits for all to hear of it."""
+    if task.cancelled() or task.exception() is None:
+        running.discard(task)
 
 
 class Requests:
@@ -50,7 +58,7 @@ class Requests:
             began = time.monotonic()
             try:
                 answer = await self._client.send(request)
-            except httpx.TransportError:
+            except NO_ANSWER:
                 await asyncio.sleep(_TRY_AGAIN_AFTER)
                 continue
             self.slowest_answer = max(self.slowest_answer, time.monotonic() - began)

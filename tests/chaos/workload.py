@@ -8,13 +8,14 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from tests.chaos.definitions import FRAGILE_ATTEMPTS, Definitions
 from tests.chaos.history import Action, Change, Once, Rule, Story
 from tests.chaos.instances import BEAT, Instances
 from tests.chaos.recoveries import Recoveries
-from tests.chaos.requests import Requests
+from tests.chaos.requests import Requests, forget_done
 from tests.chaos.stage import TENANTS, Stage
 
 _POPULATION = 150
@@ -62,7 +63,7 @@ class Workload:
         while (left := until - time.monotonic()) > 0:
             change = asyncio.create_task(self._change(left))
             self._changes.add(change)
-            change.add_done_callback(self._changes.discard)
+            change.add_done_callback(partial(forget_done, self._changes))
             await asyncio.sleep(_CHANGE_EVERY)
 
     async def settled(self) -> None:
