@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tests.chaos.definitions import TIMEOUT_SECONDS
 from tests.chaos.history import Callback
-from tests.chaos.requests import NO_ANSWER, forget_done
+from tests.chaos.repeating import NO_ANSWER, forget_done
 
 _TRY_AGAIN_AFTER = 0.2
 _REQUEST_TIMEOUT = 5.0

@@ -11,18 +11,11 @@ from typing import Any
 
 import httpx
 
+from tests.chaos.repeating import NO_ANSWER
 from tests.chaos.stage import TENANTS, Stage
 
 _REQUEST_TIMEOUT = 10.0
-NO_ANSWER = httpx.TransportError, AttributeError
-"""Anyio says the latter of a connection that breaks while it is opened: it asks for the peer of a socket that is gone."""
 _TRY_AGAIN_AFTER = 0.2
-
-
-def forget_done(running: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-    """Forget a task that is done; one that failed stays, for whoever waits for all to hear of it."""
-    if task.cancelled() or task.exception() is None:
-        running.discard(task)
 
 
 class Requests:

@@ -15,7 +15,8 @@ from tests.chaos.definitions import FRAGILE_ATTEMPTS, Definitions
 from tests.chaos.history import Action, Change, Once, Rule, Story
 from tests.chaos.instances import BEAT, Instances
 from tests.chaos.recoveries import Recoveries
-from tests.chaos.requests import Requests, forget_done
+from tests.chaos.repeating import forget_done
+from tests.chaos.requests import Requests
 from tests.chaos.stage import TENANTS, Stage
 
 _POPULATION = 150
