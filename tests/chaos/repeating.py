@@ -6,7 +6,7 @@ from typing import Final
 import httpx
 
 NO_ANSWER: Final = httpx.TransportError, AttributeError
-"""Anyio raises the latter for a connection that breaks while it is opened: its socket is gone when asked for its peer."""
+"""Anyio raises the latter where a connection breaks while it is opened: its socket is gone when asked for its peer."""
 
 
 def forget_done(running: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
