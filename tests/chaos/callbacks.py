@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tests.chaos.definitions import TIMEOUT_SECONDS
 from tests.chaos.history import Callback
-from tests.chaos.repeating import NO_ANSWER, forget_done
+from tests.chaos.repeating import RenewedClient, forget_done
 
 _TRY_AGAIN_AFTER = 0.2
 _REQUEST_TIMEOUT = 5.0
@@ -67,7 +67,7 @@ class Callbacks:
         self._api_url = api_url
         self._attempts: Counter[str] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
-        self._client = httpx.AsyncClient(timeout=_REQUEST_TIMEOUT, trust_env=False)
+        self._client = RenewedClient(lambda: httpx.AsyncClient(timeout=_REQUEST_TIMEOUT, trust_env=False))
 
     async def close(self) -> None:
         for call in self._calls:
@@ -105,11 +105,11 @@ class Callbacks:
 
     async def _status(self, url: str, token: str, succeeded: bool) -> int | None:
         """Return how the API took it; None where it gave no answer that counts."""
-        try:
-            answer = await self._client.post(
-                url, json={"success": succeeded}, headers={"Authorization": f"Bearer {token}"}
-            )
-        except NO_ANSWER:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await self._client.answer(
+            lambda client: client.post(url, json={"success": succeeded}, headers=headers)
+        )
+        if answer is None:
             return None
         if answer.status_code not in _ANSWERS | _NO_ANSWERS:
             self.refused.append(f"callback {url}: {answer.status_code} {answer.text[:300]}")

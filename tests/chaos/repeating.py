@@ -1,12 +1,37 @@
 """What all that repeats a request until it is answered has in common."""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
 
 import httpx
 
-NO_ANSWER: Final = httpx.TransportError, AttributeError
-"""Anyio raises the latter where a connection breaks while it is opened: its socket is gone when asked for its peer."""
+
+class RenewedClient:
+    """An HTTP client that is made anew where it would be of no use any more.
+
+    Where a connection breaks while it is opened, anyio asks a socket that is gone for its peer. The AttributeError
+    leaves the connection in the pool for good; a hundred of them, and no request gets one.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
+        self._make = make
+        self._clients = [make()]
+
+    async def answer(self, send: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response | None:
+        """Return the answer, None where there was none."""
+        client = self._clients[-1]
+        try:
+            return await send(client)
+        except httpx.TransportError:
+            return None
+        except AttributeError:
+            if client is self._clients[-1]:
+                self._clients.append(self._make())
+            return None
+
+    async def aclose(self) -> None:
+        for client in self._clients:
+            await client.aclose()
 
 
 def forget_done(running: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.repeating import NO_ANSWER
+from tests.chaos.repeating import RenewedClient
 from tests.chaos.stage import TENANTS, Stage
 
 _REQUEST_TIMEOUT = 10.0
@@ -25,7 +25,8 @@ class Requests:
         self.answers: Counter[int] = Counter()
         self.refused: list[str] = []
         self.slowest_answer = 0.0
-        self._client = httpx.AsyncClient(base_url=stage.api_url, timeout=_REQUEST_TIMEOUT, trust_env=False)
+        self._client = RenewedClient(lambda: httpx.AsyncClient(timeout=_REQUEST_TIMEOUT, trust_env=False))
+        self._api_url = stage.api_url
         self._headers = {
             tenant: {"Authorization": f"Bearer {stage.token(tenant)}", "X-Tenant-Id": tenant} for tenant in TENANTS
         }
@@ -37,28 +38,27 @@ class Requests:
         self, tenant: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
     ) -> httpx.Response:
         headers = {} if key is None else {"Idempotency-Key": key}
-        return await self._repeated(tenant, self._client.build_request(method, path, json=body, headers=headers))
+        return await self._repeated(tenant, method, path, headers, json=body)
 
     async def acknowledged_lines(self, tenant: str, path: str, lines: bytes) -> httpx.Response:
         """Send NDJSON; an answer that breaks off is none."""
-        headers = {"Content-Type": "application/x-ndjson"}
-        return await self._repeated(tenant, self._client.build_request("POST", path, content=lines, headers=headers))
+        return await self._repeated(tenant, "POST", path, {"Content-Type": "application/x-ndjson"}, content=lines)
 
-    async def _repeated(self, tenant: str, request: httpx.Request) -> httpx.Response:
+    async def _repeated(
+        self, tenant: str, method: str, path: str, headers: dict[str, str], **content: Any
+    ) -> httpx.Response:
         """Repeat the request until it is answered with success; a delete that finds nothing was carried out before."""
-        request.headers.update(self._headers[tenant])
+        url, headers = f"{self._api_url}{path}", {**headers, **self._headers[tenant]}
         while True:
             began = time.monotonic()
-            try:
-                answer = await self._client.send(request)
-            except NO_ANSWER:
+            answer = await self._client.answer(lambda client: client.request(method, url, headers=headers, **content))
+            if answer is None:
                 await asyncio.sleep(_TRY_AGAIN_AFTER)
                 continue
             self.slowest_answer = max(self.slowest_answer, time.monotonic() - began)
             self.answers[answer.status_code] += 1
-            if answer.is_success or (request.method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND):
+            if answer.is_success or (method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND):
                 return answer
             if answer.status_code not in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT}:
-                path = request.url.path
-                self.refused.append(f"{request.method} {path}: {answer.status_code} {answer.text[:300]}")
+                self.refused.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
             await asyncio.sleep(_TRY_AGAIN_AFTER)
