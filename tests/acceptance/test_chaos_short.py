@@ -26,7 +26,7 @@ def teller() -> Callable[[str], None]:
     return lambda text: print(text, file=sys.stderr)  # noqa: T201 - pytest shows it with a failure only
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(480)
 async def test_twenty_seconds_of_faults_lose_nothing_and_break_no_promise(tmp_path: Path) -> None:
     verdict = await run(SEED, SECONDS, teller(), logs=tmp_path)
     assert verdict.broken_promises == []
