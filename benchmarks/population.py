@@ -74,17 +74,7 @@ async def store(
         "schedule",
         columns=_SCHEDULE,
         records=[
-            (
-                tenant,
-                id_,
-                "benchmark",
-                _tag(each.trigger),
-                _kind(each.target),
-                stored_definition(each),
-                CREATED_AT,
-                CREATED_AT,
-                "b",
-            )
+            (tenant, id_, "benchmark", _tag(each.trigger), _kind(each.target), text, CREATED_AT, CREATED_AT, "b")
             for (tenant, id_), each, text in zip(named, definitions, map(stored_definition, definitions), strict=True)
         ],
     )

@@ -15,13 +15,12 @@ from msgspec import Struct
 
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.measurements import Measurements
-from scheduler_domain.domain.circuit import Circuit, CircuitState, CircuitTerms, answered
+from scheduler_domain.domain.circuit import USUAL_TERMS, Circuit, CircuitState, CircuitTerms, answered
 from scheduler_domain.domain.outcome import Outcome
 
 Lane = tuple[str, str]
 """Tenant and origin."""
 _FORGET_EVERY = 30.0
-_USUAL_TERMS = CircuitTerms()
 
 
 class CircuitChange(Struct, frozen=True):
@@ -39,7 +38,7 @@ class Circuits:
         self,
         clock: Clock,
         measurements: Measurements,
-        terms: CircuitTerms = _USUAL_TERMS,
+        terms: CircuitTerms = USUAL_TERMS,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
@@ -47,18 +46,18 @@ class Circuits:
         self._terms = terms
         self._chance = chance
         self._circuits: dict[Lane, Circuit] = {}
-        self._not_closed: dict[Lane, Circuit] = {}
         self._not_closed_by_host: dict[str, dict[Lane, Circuit]] = {}
         self._changes: list[CircuitChange] = []
         self._forgets_at = -math.inf
 
     def lets_through(self, lane: Lane) -> bool:
         """Tell whether a request of the lane may wait for its slot; the one that comes for the probe has become it."""
-        circuit = self._not_closed.get(lane)
+        circuit = self._circuits.get(lane)
         if circuit is None:
             return True
+        before = circuit.state
         is_through = circuit.lets_through(self._clock.monotonic())
-        if is_through:
+        if circuit.state is not before:
             self._show(_host(lane))
         return is_through
 
@@ -86,7 +85,7 @@ class Circuits:
 
     def wait(self, lane: Lane) -> timedelta | None:
         """Return how long what was not let through had better wait; None where the lane's circuit is closed."""
-        circuit = self._not_closed.get(lane)
+        circuit = self._circuits.get(lane)
         return None if circuit is None else circuit.wait(self._clock.monotonic())
 
     def forget_idle(self) -> None:
@@ -96,8 +95,7 @@ class Circuits:
             return
         self._forgets_at = now + _FORGET_EVERY
         for lane in [lane for lane, circuit in self._circuits.items() if circuit.is_idle(now)]:
-            del self._circuits[lane]
-            if lane in self._not_closed:
+            if self._circuits.pop(lane).state is not CircuitState.CLOSED:
                 self._note_closed(lane)
 
     def take_changes(self) -> list[CircuitChange]:
@@ -111,14 +109,12 @@ class Circuits:
             self._changes.append(CircuitChange(*lane, is_open=False, error=None))
             return
         if before is CircuitState.CLOSED:
-            self._not_closed[lane] = circuit
             self._not_closed_by_host.setdefault(_host(lane), {})[lane] = circuit
             self._changes.append(CircuitChange(*lane, is_open=True, error=getattr(outcome, "error", None)))
         self._show(_host(lane))
 
     def _note_closed(self, lane: Lane) -> None:
         host = _host(lane)
-        del self._not_closed[lane]
         others = self._not_closed_by_host[host]
         del others[lane]
         if not others:

@@ -26,14 +26,13 @@ from scheduler_domain.application.ports.delivery import BrokerSender, SingleSend
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
-from scheduler_domain.domain.circuit import CircuitTerms
+from scheduler_domain.domain.circuit import USUAL_TERMS, CircuitTerms
 from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
 
 LARGEST_SEND = 1_000
 SENDS_IN_FLIGHT = 8
 _SLICE = 5_000
-_USUAL_TERMS = CircuitTerms()
 
 
 class DeliverOccurrences:
@@ -47,7 +46,7 @@ class DeliverOccurrences:
         tracer: Tracer,
         http_slots: int,
         most_webhooks_waiting: int = MOST_WAITING,
-        circuit_terms: CircuitTerms = _USUAL_TERMS,
+        circuit_terms: CircuitTerms = USUAL_TERMS,
     ) -> None:
         self._brokers = brokers
         self._webhook = webhook

@@ -124,6 +124,29 @@ def ended_unattempted(
 
     Only an edit that withdraws has planned its own next; after a pause that was lifted meanwhile, nobody else has.
     """
+    chain = None if reason == Ending.REPLANNED else chain_delay_sec(claimed, terms)
+    kind, frees_line = target_kind(terms.target), terms.overlap != "ALLOW_ALL"
+    return _unattempted(claimed, status, reason, at, error, kind, chain, frees_line)
+
+
+def held_ended_unattempted(
+    held: HeldOccurrence, status: str, reason: str | None, at: datetime, error: str | None = None
+) -> Ended:
+    """Return the same of what is on our hands already, where no edit has withdrawn it."""
+    chain, frees_line = held.chain_delay_sec, held.frees_line
+    return _unattempted(held.claimed, status, reason, at, error, held.target_kind, chain, frees_line)
+
+
+def _unattempted(
+    claimed: Claimed,
+    status: str,
+    reason: str | None,
+    at: datetime,
+    error: str | None,
+    kind: TargetKind,
+    chain_delay: int | None,
+    frees_line: bool,
+) -> Ended:
     return Ended(
         claimed,
         status,
@@ -132,27 +155,8 @@ def ended_unattempted(
         None,
         at,
         None,
-        target_kind(terms.target),
+        kind,
         error=error,
-        next_due_at=None if reason == Ending.REPLANNED else next_due_at(at, chain_delay_sec(claimed, terms)),
-        frees_line=terms.overlap != "ALLOW_ALL",
-    )
-
-
-def held_ended_unattempted(
-    held: HeldOccurrence, status: str, reason: str | None, at: datetime, error: str | None = None
-) -> Ended:
-    """Return the same of what is on our hands already, where no edit has withdrawn it."""
-    return Ended(
-        held.claimed,
-        status,
-        reason,
-        held.claimed.attempt_count,
-        None,
-        at,
-        None,
-        held.target_kind,
-        error=error,
-        next_due_at=next_due_at(at, held.chain_delay_sec),
-        frees_line=held.frees_line,
+        next_due_at=next_due_at(at, chain_delay),
+        frees_line=frees_line,
     )

@@ -30,7 +30,7 @@ from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.application.replan_instances import ReplanInstances
 from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.address_guard import AllowedNets
-from scheduler_domain.domain.circuit import CircuitTerms
+from scheduler_domain.domain.circuit import USUAL_TERMS, CircuitTerms
 from scheduler_domain.domain.fairness import StartTags, Weights
 from scheduler_domain.domain.validation import TargetPolicy
 from scheduler_domain.infra.built_in_templates import built_in_templates
@@ -62,7 +62,6 @@ _PLANNING_CONNECTIONS = 2
 _HOUSE_CONNECTIONS = 1  # of its own: whatever housekeeping waits for, planning does not
 _REPLANNING_CONNECTIONS = 2
 _HTTP_SLOTS = 256
-_CIRCUIT_TERMS = CircuitTerms()
 BEATS_AT_START = 3
 """Each sets the clock. A single one that took a second could set it half a second fast: all would fire early."""
 
@@ -91,7 +90,7 @@ class DispatcherParts:
 
 @asynccontextmanager
 async def dispatcher_parts(
-    settings: Settings, tracer: Tracer, circuit_terms: CircuitTerms = _CIRCUIT_TERMS
+    settings: Settings, tracer: Tracer, circuit_terms: CircuitTerms = USUAL_TERMS
 ) -> AsyncIterator[DispatcherParts]:
     """Connect to everything, register this dispatcher, and leave again at the end.
 
@@ -102,10 +101,7 @@ async def dispatcher_parts(
     async with AsyncExitStack() as stack:
         pool, planning_pool, house_pool = await _pools(stack, postgres_url)
         dispatchers = PostgresDispatchers(pool, clock)
-        number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
-        stack.push_async_callback(dispatchers.leave, number)
-        for _ in range(BEATS_AT_START):
-            await dispatchers.beat(number, [])
+        number = await _registered(stack, dispatchers)
         measurements = PrometheusMeasurements()  # not before: it takes its names once, a start several tries
 
         publisher = await _publisher(stack, settings)
@@ -178,6 +174,15 @@ async def _pools(stack: AsyncExitStack, postgres_url: str) -> tuple[asyncpg.Pool
     pools.append(await open_dispatch_pool(postgres_url, _HOUSE_CONNECTIONS))
     queue, planning, house = pools
     return queue, planning, house
+
+
+async def _registered(stack: AsyncExitStack, dispatchers: PostgresDispatchers) -> int:
+    """Return this dispatcher's number, once its clock is set."""
+    number = await dispatchers.register(f"{socket.gethostname()}:{os.getpid()}")
+    stack.push_async_callback(dispatchers.leave, number)
+    for _ in range(BEATS_AT_START):
+        await dispatchers.beat(number, [])
+    return number
 
 
 async def _publisher(stack: AsyncExitStack, settings: Settings) -> JetStreamPublisher:

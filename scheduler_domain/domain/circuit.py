@@ -46,6 +46,9 @@ class CircuitTerms(Struct, frozen=True):
     longest_wait: timedelta = timedelta(minutes=5)
 
 
+USUAL_TERMS = CircuitTerms()
+
+
 def answered(outcome: Outcome) -> bool | None:
     """Tell whether the receiver is there and well enough to answer; None where the outcome says nothing of it.
 

@@ -53,14 +53,18 @@ async def state(connection: asyncpg.Connection) -> tuple[str, str | None, timede
     return tuple(await connection.fetchrow("SELECT state, state_reason, now() - failing_since FROM scheduler.schedule"))
 
 
-async def test_the_first_dead_letter_begins_the_time(
-    connection: asyncpg.Connection, queue: PostgresDueQueue, schedule_id: UUID
-) -> None:
-    await ends(connection, queue, schedule_id)
+async def assert_began_just_now(connection: asyncpg.Connection) -> None:
     word, _, length = await state(connection)
     assert word == "ACTIVE"
     assert length is not None
     assert length < timedelta(minutes=1)
+
+
+async def test_the_first_dead_letter_begins_the_time(
+    connection: asyncpg.Connection, queue: PostgresDueQueue, schedule_id: UUID
+) -> None:
+    await ends(connection, queue, schedule_id)
+    await assert_began_just_now(connection)
 
 
 async def test_what_fails_for_days_is_disabled_and_says_why(
@@ -90,10 +94,7 @@ async def test_a_success_in_between_begins_the_time_anew(
     await failing_for(connection, LONG_AGO)
     await ends(connection, queue, schedule_id, "COMPLETED", None)
     await ends(connection, queue, schedule_id)
-    word, _, length = await state(connection)
-    assert word == "ACTIVE"
-    assert length is not None
-    assert length < timedelta(minutes=1)
+    await assert_began_just_now(connection)
 
 
 async def test_a_change_of_the_schedule_begins_the_time_anew(
@@ -102,10 +103,7 @@ async def test_a_change_of_the_schedule_begins_the_time_anew(
     await failing_for(connection, LONG_AGO)
     await connection.execute("UPDATE scheduler.schedule SET updated_at = now() - interval '1 day'")
     await ends(connection, queue, schedule_id)
-    word, _, length = await state(connection)
-    assert word == "ACTIVE"
-    assert length is not None
-    assert length < timedelta(minutes=1)
+    await assert_began_just_now(connection)
 
 
 @pytest.mark.parametrize(("reason", "target_kind"), [("retries-exhausted", "EVENT"), ("refused", "HTTP")])
