@@ -188,7 +188,37 @@ async def test_no_path_header_or_query_makes_an_error_of_ours(editor: httpx.Asyn
 
 @pytest.mark.parametrize("head", [b"GET /live HTTP/1.1\r\nHost: x\r\nX-A: ", b"GET /", b"GET /live HTTP/1.1\r\nX: y"])
 async def test_a_head_without_end_is_refused_while_it_arrives(standing_api: RunningApi, head: bytes) -> None:
+    answer = await _answer_to_endless(standing_api, head)
+    assert answer.startswith(b"HTTP/1.1 400 ") or not answer
+    assert b"200 OK" not in answer
+    assert (await (await standing_api.client()).get("/live", headers={"X-A": "a" * 60_000})).status_code == 200
+
+
+@pytest.mark.parametrize("route", [b"POST /schedules", b"GET /live"])
+async def test_trailers_without_end_are_refused_while_they_arrive(standing_api: RunningApi, route: bytes) -> None:
+    head = route + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-A: "
+    answer = await _answer_to_endless(standing_api, head)
+    assert answer.count(b"HTTP/1.1 ") <= 1
+
+
+async def test_trailers_are_read_and_mean_nothing(standing_api: RunningApi) -> None:
     host, _, port = standing_api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"GET /live HTTP/1.1\r\nHost: x\r\nX-Request-Id: before\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        b"X-Request-Id: behind\r\n\r\nGET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    async with asyncio.timeout(10):
+        answers = await reader.read()
+    writer.close()
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert b"x-request-id: before" in answers.lower()
+    assert b"behind" not in answers
+
+
+async def _answer_to_endless(api: RunningApi, head: bytes) -> bytes:
+    """Send a beginning, then ever more of it; return what was answered when the connection was ended."""
+    host, _, port = api.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(head)
     answer = b""
@@ -200,9 +230,7 @@ async def test_a_head_without_end_is_refused_while_it_arrives(standing_api: Runn
         with contextlib.suppress(ConnectionError):
             answer = await reader.read()
     writer.close()
-    assert answer.startswith(b"HTTP/1.1 400 ") or not answer
-    assert b"200 OK" not in answer
-    assert (await (await standing_api.client()).get("/live", headers={"X-A": "a" * 60_000})).status_code == 200
+    return answer
 
 
 async def test_no_answer_repeats_a_token(standing_api: RunningApi) -> None:

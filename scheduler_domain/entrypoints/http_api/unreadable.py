@@ -11,28 +11,56 @@ LARGEST_HEAD: Final = 64 * 1024
 
 
 class ProblemProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which would answer in plain text, and keep a head of any size while it arrives.
+    """uvicorn's protocol, which would answer in plain text, and keep headers of any size while they arrive.
 
-    The bound is LARGEST_HEAD and what one more read brings; no token has been looked at by then.
+    Headers come before the body and, as trailers, behind one that is sent in chunks. Each time they are bound by
+    LARGEST_HEAD and what one more read brings; of a head, no token has been looked at by then. Trailers are read and
+    dropped, which RFC 9110 (section 6.5.1) leaves to us: headers that come after the token was judged mean nothing.
     """
 
-    _head_is_open = False
-    _head_size = 0
+    _is_open = _head_is_open = _has_moved = False
+    _size = 0
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_is_open, self._head_size = True, 0
+        self._is_open = self._head_is_open = True
+        self._size = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_is_open:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_is_open = False
+        self._move()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._move()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_open = False
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
+        self._has_moved = False
         super().data_received(data)
-        if self._head_is_open and not self.transport.is_closing():
-            self._head_size += len(data)
-            if self._head_size > LARGEST_HEAD:
-                self._refuse(f"the address and the headers of a request have {LARGEST_HEAD // 1024} KiB at most")
+        if self._is_open and not self._has_moved and not self.transport.is_closing():
+            self._size += len(data)
+            if self._size > LARGEST_HEAD:
+                self._refuse_headers()
+
+    def _move(self) -> None:
+        """Count anew: the request has come further than its headers."""
+        self._has_moved = True
+        self._size = 0
+
+    def _refuse_headers(self) -> None:
+        if self._head_is_open or not self.cycle.response_started:
+            self._refuse(f"the address and the headers of a request have {LARGEST_HEAD // 1024} KiB at most")
+        else:
+            self.transport.close()  # answered already: a second answer would be taken for that of the next request
 
     def send_400_response(self, msg: str) -> None:
         self.logger.debug("refused: %s", msg)
