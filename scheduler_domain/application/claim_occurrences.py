@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from scheduler_domain.application.batch_size import BatchSize
 from scheduler_domain.application.held_occurrence import (
     DeliveryTerms,
     HeldOccurrence,
@@ -63,6 +64,7 @@ class ClaimOccurrences:
         self._measurements = measurements
         self._tracer = tracer
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
+        self._size = BatchSize(ROWS_PER_CLAIM, clock)
         self._from_tag: float | None = None
         self._looked_at = -math.inf
         self._is_look_asked_for = False
@@ -116,9 +118,11 @@ class ClaimOccurrences:
 
     async def _leased(self, room: int) -> _Leased:
         """Lease one batch; return it with the monotonic instant until which its leases are trusted."""
-        limit = min(room, ROWS_PER_CLAIM)
+        limit = min(room, self._size.rows)
         asked_at = self._clock.monotonic()
-        claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._next_from(asked_at))
+        with self._size.measured() as done:
+            claimed = await self._queue.claim(limit, CLAIM_AHEAD, self._next_from(asked_at))
+            done(len(claimed))
         self._from_tag = claimed[-1].start_tag if len(claimed) == limit else None
         return claimed, asked_at + self._trusted_for
 

@@ -7,14 +7,16 @@ kept and tried again; the fence decides whether it still counts.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 from uuid import UUID
 
 from msgspec.structs import replace
 
+from scheduler_domain.application.batch_size import BatchSize
 from scheduler_domain.application.held_occurrence import HeldOccurrence, next_due_at
+from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, DueQueue, Ended, Postponed
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import Tracer
@@ -31,8 +33,9 @@ _LONGEST_DURATION_MS = 2**31 - 1  # what the ledger holds: 24 days; only a wait 
 class RecordOutcomes:
     """The outcomes of one dispatcher on their way to the ledger. `open_count` is what is not written yet."""
 
-    def __init__(self, queue: DueQueue, measurements: Measurements, tracer: Tracer) -> None:
+    def __init__(self, queue: DueQueue, clock: Clock, measurements: Measurements, tracer: Tracer) -> None:
         self._queue = queue
+        self._size = BatchSize(ROWS_PER_WRITE, clock)
         self._measurements = measurements
         self._tracer = tracer
         self._delivered: list[DeliveredTogether] = []
@@ -130,8 +133,9 @@ class RecordOutcomes:
         """
         written: list[Ended] = []
         delivered = self._next_delivered()
-        ended, self._ended = self._ended[:ROWS_PER_WRITE], self._ended[ROWS_PER_WRITE:]
-        postponed, self._postponed = self._postponed[:ROWS_PER_WRITE], self._postponed[ROWS_PER_WRITE:]
+        rows = self._size.rows
+        ended, self._ended = self._ended[:rows], self._ended[rows:]
+        postponed, self._postponed = self._postponed[:rows], self._postponed[rows:]
         taken = _count(delivered) + len(ended) + len(postponed)
         self._being_written_count += taken
         ends = delivered, ended
@@ -140,15 +144,15 @@ class RecordOutcomes:
             with self._tracer.step("record") as traced:
                 traced.handled(taken)
                 if delivered:
-                    self._count_fenced(_count(delivered), await self._queue.record_delivered(delivered))
+                    await self._write(self._queue.record_delivered(delivered), _count(delivered))
                     self._count_delivered(delivered)
                     delivered = []
                 if ended:
-                    self._count_fenced(len(ended), await self._queue.record_ended(ended))
+                    await self._write(self._queue.record_ended(ended), len(ended))
                     self._count_ended(ended)
                     written, ended = ended, []
                 if postponed:
-                    self._count_fenced(len(postponed), await self._queue.record_postponed(postponed))
+                    await self._write(self._queue.record_postponed(postponed), len(postponed))
                     postponed = []
         finally:
             self._delivered[:0] = delivered
@@ -164,20 +168,26 @@ class RecordOutcomes:
         return written
 
     def _next_delivered(self) -> list[DeliveredTogether]:
-        """Take the deliveries of one write, each whole: what a sender takes at once fits into it."""
+        """Take the deliveries of one write: whole ones, or where not even the first fits, as much of it as does."""
         taken = rows = 0
         for delivery in self._delivered:
             rows += len(delivery.claimed)
-            if taken and rows > ROWS_PER_WRITE:
+            if rows > self._size.rows:
                 break
             taken += 1
+        if self._delivered and not taken:
+            self._delivered[:1] = self._delivered[0].parted(self._size.rows)
+            taken = 1
         delivered, self._delivered = self._delivered[:taken], self._delivered[taken:]
         self._delivered_count -= _count(delivered)
         return delivered
 
-    def _count_fenced(self, given: int, written: int) -> None:
-        if written < given:
-            self._measurements.fenced(given - written)
+    async def _write(self, writing: Awaitable[int], rows: int) -> None:
+        with self._size.measured() as done:
+            written = await writing
+            done(rows)
+        if written < rows:
+            self._measurements.fenced(rows - written)
 
     def _count_delivered(self, delivered: Sequence[DeliveredTogether]) -> None:
         counts: Counter[tuple[str, str]] = Counter()

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from scheduler_domain.application.batch_size import BatchSize
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
 from scheduler_domain.application.held_occurrence import HeldOccurrence
 from scheduler_domain.application.ports.clock import Clock
@@ -46,6 +47,7 @@ class RescueOccurrences:
         self._claiming = claiming
         self._trusted_for = (lease_length - lease.MARGIN).total_seconds()
         self._renewed_below = lease.renewed_below(lease_length).total_seconds()
+        self._size = BatchSize(_LEASES_PER_WRITE, clock)
         self._obeyed: set[int] = set()
         self._heard_at = -math.inf
         self.absence: Absence | None = None
@@ -57,10 +59,14 @@ class RescueOccurrences:
         """
         asked_at = self._clock.monotonic()
         ageing = [item for item in self._deliver.open() if item.lease_ends - asked_at < self._renewed_below]
-        for start in range(0, len(ageing), _LEASES_PER_WRITE):
-            batch = ageing[start : start + _LEASES_PER_WRITE]
+        renewed = 0
+        while renewed < len(ageing):
+            batch = ageing[renewed : renewed + self._size.rows]
+            renewed += len(batch)
             asked_at = self._clock.monotonic()
-            ours = await self._queue.renew([item.claimed for item in batch])
+            with self._size.measured() as done:
+                ours = await self._queue.renew([item.claimed for item in batch])
+                done(len(batch))
             for item in batch:
                 place = ours.get(item.claimed.id)
                 if place is not None:

@@ -111,7 +111,7 @@ async def dispatcher_parts(
         lease_length = settings.dispatcher.lease
         queue = PostgresDueQueue(pool, number, lease_length)
         brokers = {"NATS": publisher}
-        outcomes = RecordOutcomes(queue, measurements, tracer)
+        outcomes = RecordOutcomes(queue, clock, measurements, tracer)
         slots = settings.dispatcher.concurrency or _HTTP_SLOTS
         deliver = DeliverOccurrences(
             brokers, webhook, outcomes, clock, measurements, tracer, slots, circuit_terms=circuit_terms

@@ -116,6 +116,33 @@ async def test_a_dispatcher_whose_database_is_slow_is_late_and_loses_nothing(
     assert await dispatcher.stop(within=30) == 0
 
 
+@pytest.fixture
+async def slow_by_the_row(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Each row of the queue that is leased, and each that leaves it, takes 10 ms."""
+    await connection.execute(
+        """
+        CREATE FUNCTION scheduler.dawdle() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(0.01); RETURN coalesce(NEW, OLD); END $$;
+        CREATE TRIGGER dawdle BEFORE UPDATE OR DELETE ON scheduler.due_queue
+        FOR EACH ROW EXECUTE FUNCTION scheduler.dawdle()
+        """
+    )
+    yield
+    await connection.execute("DROP FUNCTION scheduler.dawdle CASCADE")
+
+
+@pytest.mark.usefixtures("slow_by_the_row")
+async def test_a_dispatcher_asks_a_database_that_is_slow_by_the_row_for_fewer_at_once(
+    processes: Processes, variables: dict[str, str], connection: asyncpg.Connection, tenant: str
+) -> None:
+    schedules = await store_schedules(connection, tenant, 600)
+    async with connection.transaction():
+        await store_due(connection, tenant, schedules, datetime.now(UTC))
+    dispatcher = await started(processes, {**variables, "DISPATCHER_LEASE_SEC": "15"})
+    await eventually(lambda: all_completed(connection, tenant, 600), within=60)
+    assert await dispatcher.stop(within=30) == 0
+
+
 async def test_a_dispatcher_cut_off_from_the_database_starts_nothing_after_its_lease_and_its_peer_does(
     processes: Processes,
     variables: dict[str, str],

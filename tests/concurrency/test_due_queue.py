@@ -12,6 +12,7 @@ from scheduler_domain.application.ports.due_queue import Claimed, Ended, Postpon
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.application.record_outcomes import RecordOutcomes
 from scheduler_domain.domain.schedule import FixedDelayTrigger
+from scheduler_domain.infra.postgres.database_clock import DatabaseClock
 from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
@@ -259,7 +260,7 @@ async def test_outcomes_are_kept_while_the_database_is_away_and_written_once_it_
 ) -> None:
     await due_now(connection)
     [claimed] = await queue.claim(1, AHEAD, None)
-    outcomes = RecordOutcomes(queue, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
+    outcomes = RecordOutcomes(queue, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()), UNTRACED)
     outcomes.add_ended([completed(claimed)])
     name = await connection.fetchval("SELECT current_database()")
     await administration.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -282,7 +283,7 @@ async def test_an_outcome_counts_as_open_until_it_is_written(
     """A drain that looked away while a write was under way would end the process before it."""
     await due_now(connection)
     [claimed] = await queue.claim(1, AHEAD, None)
-    outcomes = RecordOutcomes(queue, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
+    outcomes = RecordOutcomes(queue, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()), UNTRACED)
     outcomes.add_ended([completed(claimed)])
     async with connection.transaction():
         await connection.execute("SELECT 1 FROM due_queue FOR UPDATE")

@@ -85,7 +85,7 @@ class Dispatcher:
     ) -> None:
         queue, clock = PostgresDueQueue(pool, number, lease_length), DatabaseClock()
         measurements = PrometheusMeasurements(CollectorRegistry())
-        self.outcomes = RecordOutcomes(queue, measurements, UNTRACED)
+        self.outcomes = RecordOutcomes(queue, clock, measurements, UNTRACED)
         self.deliver = DeliverOccurrences({}, receiver, self.outcomes, clock, measurements, UNTRACED, http_slots=64)
         self._claim = ClaimOccurrences(queue, {}, clock, measurements, UNTRACED, lease_length)
         self._admit = AdmitOccurrences(PostgresLines(pool), self.deliver, clock)

@@ -92,6 +92,11 @@ class DeliveredTogether(Struct, frozen=True, gc=False):
             target_kinds=[self.target_kinds[place] for place in places],
         )
 
+    def parted(self, count: int) -> "tuple[DeliveredTogether, DeliveredTogether]":
+        """Return the first `count` of them, and the rest."""
+        first = replace(self, claimed=self.claimed[:count], target_kinds=self.target_kinds[:count])
+        return first, replace(self, claimed=self.claimed[count:], target_kinds=self.target_kinds[count:])
+
 
 class Ended(Struct, frozen=True, gc=False):
     """An attempt that ended its occurrence, or the decision that it will not be delivered."""

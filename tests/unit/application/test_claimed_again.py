@@ -107,7 +107,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 def outcomes(queue: Queue) -> RecordOutcomes:
-    return RecordOutcomes(queue, PrometheusMeasurements(CollectorRegistry()), UNTRACED)
+    return RecordOutcomes(queue, DatabaseClock(), PrometheusMeasurements(CollectorRegistry()), UNTRACED)
 
 
 @pytest.fixture

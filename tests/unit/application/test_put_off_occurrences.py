@@ -76,7 +76,7 @@ class Dispatching:
         self.clock = StandingClock()
         self.queue = Queue()
         measurements = Unmeasured()
-        self.outcomes = RecordOutcomes(self.queue, measurements, UNTRACED)
+        self.outcomes = RecordOutcomes(self.queue, self.clock, measurements, UNTRACED)
         self.deliver = DeliverOccurrences(
             {}, webhook, self.outcomes, self.clock, measurements, UNTRACED, SLOTS, most_webhooks_waiting=most_waiting
         )

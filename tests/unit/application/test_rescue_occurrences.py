@@ -54,7 +54,7 @@ def held(lease_ends: float) -> HeldOccurrence:
 async def test_what_waits_is_trusted_at_each_look_whenever_it_was_claimed(length: timedelta, tenths: int) -> None:
     clock = Clock()
     measurements = PrometheusMeasurements(CollectorRegistry())
-    outcomes = RecordOutcomes(Queue(), measurements, UNTRACED)
+    outcomes = RecordOutcomes(Queue(), clock, measurements, UNTRACED)
     deliver = DeliverOccurrences({}, None, outcomes, clock, measurements, UNTRACED, http_slots=1)
     rescue = RescueOccurrences(Queue(), None, 1, deliver, clock, asyncio.Lock(), length)
     item = held(lease_ends=(length - lease.MARGIN).total_seconds())
