@@ -10,21 +10,23 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from zlib import crc32
 
-import httpx
+import aiohttp
 from msgspec import Struct
 
 from tests.chaos.definitions import TIMEOUT_SECONDS
 from tests.chaos.history import Callback
-from tests.chaos.repeating import RenewedClient, forget_done
+from tests.chaos.repeating import forget_done
 
 _TRY_AGAIN_AFTER = 0.2
-_REQUEST_TIMEOUT = 5.0
+_REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+_CALLS_AT_ONCE = 32
 _WAITS_BEFORE_ANSWERING = 0.8
 _SOON = (0.0, 0.1, 0.5, 1.2)
-_NO_ANSWERS = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS})
-_ANSWERS = frozenset({httpx.codes.OK, httpx.codes.CONFLICT, httpx.codes.NOT_FOUND})
+_NO_ANSWERS = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
+_ANSWERS = frozenset({HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND})
 
 
 class Course(Struct, frozen=True):
@@ -59,7 +61,11 @@ def course_of(key: str, attempt: int, *, is_mended: bool) -> Course:
 
 
 class Callbacks:
-    """Makes the calls, and keeps what was said and how it was taken."""
+    """Makes the calls, and keeps what was said and how it was taken.
+
+    Thousands wait while the API is away. The loop that makes them is the receiver's and the network's as well, so they
+    cost little and go a few at a time: a receiver that stood still for seconds would look like one that hangs.
+    """
 
     def __init__(self, api_url: Callable[[], str]) -> None:
         self.made: list[Callback] = []
@@ -67,13 +73,15 @@ class Callbacks:
         self._api_url = api_url
         self._attempts: Counter[str] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
-        self._client = RenewedClient(lambda: httpx.AsyncClient(timeout=_REQUEST_TIMEOUT, trust_env=False))
+        self._turns = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def settled(self) -> None:
         """Wait until everything was said and answered."""
@@ -98,19 +106,26 @@ class Callbacks:
     async def _call(self, url: str, token: str, key: str, schedule_id: str, course: Course) -> None:
         assert course.succeeded is not None
         await asyncio.sleep(course.after)
-        sent_at = time.time()
-        while (status := await self._status(url, token, course.succeeded)) is None:
+        sent_at = None
+        while True:
+            async with self._turns:
+                sent_at = sent_at or time.time()
+                status = await self._status(url, token, course.succeeded)
+            if status is not None:
+                break
             await asyncio.sleep(_TRY_AGAIN_AFTER)
-        self.made.append(Callback(key, schedule_id, course.succeeded, sent_at, time.time(), status == httpx.codes.OK))
+        self.made.append(Callback(key, schedule_id, course.succeeded, sent_at, time.time(), status == HTTPStatus.OK))
 
     async def _status(self, url: str, token: str, succeeded: bool) -> int | None:
         """Return how the API took it; None where it gave no answer that counts."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_REQUEST_TIMEOUT)
         headers = {"Authorization": f"Bearer {token}"}
-        answer = await self._client.answer(
-            lambda client: client.post(url, json={"success": succeeded}, headers=headers)
-        )
-        if answer is None:
+        try:
+            async with self._session.post(url, json={"success": succeeded}, headers=headers) as answer:
+                status, text = answer.status, await answer.text()
+        except (aiohttp.ClientError, OSError):
             return None
-        if answer.status_code not in _ANSWERS | _NO_ANSWERS:
-            self.refused.append(f"callback {url}: {answer.status_code} {answer.text[:300]}")
-        return None if answer.status_code in _NO_ANSWERS else answer.status_code
+        if status not in _ANSWERS | _NO_ANSWERS:
+            self.refused.append(f"callback {url}: {status} {text[:300]}")
+        return None if status in _NO_ANSWERS else status

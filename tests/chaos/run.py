@@ -26,6 +26,7 @@ _QUIET_FIRST = 8.0
 _DRAINS_WITHIN = 300.0  # probes of an open circuit come after 33, 66 and 132 s; then a line has to work off minutes
 _ANSWERED_WITHIN = 240.0  # of a machine that has much else to do as well
 _LOOK_EVERY = 0.25
+_BEAT = 0.05
 _LOOK_FOR_ABSENCES_EVERY = 1.0
 
 _READ_LEDGER = """
@@ -37,6 +38,7 @@ _READ_QUEUE = """
 SELECT id::text, schedule_id::text, kind, extract(epoch FROM scheduled_for)::float8
 FROM scheduler.due_queue WHERE scheduled_for <= to_timestamp($1)
 """
+_COUNT_QUEUE = "SELECT count(*) FROM scheduler.due_queue WHERE scheduled_for <= to_timestamp($1)"
 _READ_ABSENCE = """
 SELECT extract(epoch FROM absent_from)::float8, extract(epoch FROM absent_until)::float8 FROM scheduler.presence
 """
@@ -77,11 +79,14 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
     faults = plan_faults(seed, seconds)
     absences: set[Absence] = set()
     watching = asyncio.create_task(_watch_absences(stage, absences))
+    pulse = Pulse()
+    beating = asyncio.create_task(pulse.beat())
     await asyncio.gather(_break(stage, faults, say), workload.keep_changing(seconds))
     say("faults are over; waiting for answers")
     await asyncio.wait_for(workload.settled(), _ANSWERED_WITHIN)
     history, drained_after = await _drained(stage, workload, say)
     watching.cancel()
+    beating.cancel()
     history = replace(history, absences=sorted(absences, key=lambda absence: absence.began))
     (stage.folder / HISTORY).write_bytes(msgspec.json.encode(history))
     findings = check(history)
@@ -93,11 +98,25 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
         [*stage.broken_promises, *workload.requests.refused, *stage.receiver.callbacks.refused],
         {
             "seconds to drain": drained_after,
+            "longest stall of this program, seconds": pulse.longest_stall,
             "slowest answer of the API, seconds": workload.requests.slowest_answer,
             "answers 503": workload.requests.answers[503],
             **_log_figures(stage),
         },
     )
+
+
+class Pulse:
+    """How long the loop stood still at worst: receiver and network are of this program, and look sick if it is busy."""
+
+    def __init__(self) -> None:
+        self.longest_stall = 0.0
+
+    async def beat(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(_BEAT)
+            self.longest_stall = max(self.longest_stall, time.monotonic() - began - _BEAT)
 
 
 async def _watch_absences(stage: Stage, seen: set[Absence]) -> None:
@@ -129,7 +148,7 @@ async def _drained(stage: Stage, workload: Workload, say: Callable[[str], None])
     horizon = time.time() + _QUIET_FIRST
     connection = await asyncpg.connect(stage.servers.urls.postgres_url, timeout=30)
     try:
-        while (left := len(await connection.fetch(_READ_QUEUE, horizon))) or time.time() < horizon:
+        while (left := await connection.fetchval(_COUNT_QUEUE, horizon)) or time.time() < horizon:
             if time.time() > horizon + _DRAINS_WITHIN:
                 say(f"{left} occurrences are left after {_DRAINS_WITHIN:.0f} s of peace")
                 break
