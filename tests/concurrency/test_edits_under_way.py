@@ -2,7 +2,6 @@
 and once, and what is over is completed.
 """
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -14,10 +13,7 @@ from scheduler_domain.application.ports.due_queue import Ended, Postponed
 from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger, OneShotTrigger, Schedule, Trigger
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
-from scheduler_domain.infra.postgres.pool import open_tenant_pool
-from scheduler_domain.infra.postgres.schedules import PostgresSchedules
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.changing import EACH_SECOND, Changes, Dispatcher, delivered, until
 from tests.support.waiting import eventually
@@ -25,30 +21,6 @@ from tests.support.waiting import eventually
 WITHOUT_DRIFT = FixedDelayTrigger(1, anchor="SCHEDULE")
 PLANNED_AT_ONCE, PLANNED_LATER = FixedDelayTrigger(4), FixedDelayTrigger(60)
 CHAINS = pytest.mark.parametrize("chain", [PLANNED_AT_ONCE, PLANNED_LATER], ids=["planned at once", "planned later"])
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    opened = await open_dispatch_pool(database, 3, hash_joins=True)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def api(database: str) -> AsyncIterator[Changes]:
-    async with open_tenant_pool(database) as pool:
-        yield Changes(PostgresSchedules(pool))
-
-
-@pytest.fixture
-async def store(connection: asyncpg.Connection) -> asyncpg.Connection:
-    await connection.execute("SET search_path = scheduler")
-    return connection
-
-
-@pytest.fixture
-def dispatcher(pool: asyncpg.Pool) -> Dispatcher:
-    return Dispatcher(pool, timedelta(seconds=30))
 
 
 async def started(dispatcher: Dispatcher) -> HeldOccurrence:

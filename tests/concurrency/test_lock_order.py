@@ -1,7 +1,7 @@
 """The lock order, schedule before cursor before queue: whoever waits for a schedule has locked nothing of it yet."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from scheduler_domain.application.ports.zone_moves import CursorKey
 from scheduler_domain.domain.planning import Cursor, Plan
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.statements import statement
 from scheduler_domain.infra.postgres.zone_moves import PostgresZoneMoves
@@ -23,13 +22,6 @@ from tests.support.waiting import eventually
 TENANT = "acme"
 AHEAD = timedelta(seconds=1)
 SOON = timedelta(seconds=30)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    opened = await open_dispatch_pool(database, 3, hash_joins=True)
-    yield opened
-    await opened.close()
 
 
 async def blocked(connection: asyncpg.Connection) -> bool:

@@ -2,7 +2,6 @@
 goes with a row that was about to leave.
 """
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -13,10 +12,7 @@ from scheduler_domain.domain.fairness import StartTags
 from scheduler_domain.domain.schedule import CronTrigger, FixedDelayTrigger
 from scheduler_domain.domain.withdrawal import Ending, withdraw
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.housekeeping import Housekeeping
-from scheduler_domain.infra.postgres.pool import open_tenant_pool
-from scheduler_domain.infra.postgres.schedules import PostgresSchedules
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
 from tests.support.changing import ANY, CALLER, Changes, Dispatcher, delivered, until, walked
 from tests.support.stored import definition
@@ -24,30 +20,6 @@ from tests.support.waiting import eventually
 
 ODD_SECONDS = CronTrigger("1/2 * * * * *")
 SHORT_LEASE = timedelta(milliseconds=600)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    opened = await open_dispatch_pool(database, 3, hash_joins=True)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def api(database: str) -> AsyncIterator[Changes]:
-    async with open_tenant_pool(database) as pool:
-        yield Changes(PostgresSchedules(pool))
-
-
-@pytest.fixture
-async def store(connection: asyncpg.Connection) -> asyncpg.Connection:
-    await connection.execute("SET search_path = scheduler")
-    return connection
-
-
-@pytest.fixture
-def dispatcher(pool: asyncpg.Pool) -> Dispatcher:
-    return Dispatcher(pool, timedelta(seconds=30))
 
 
 @pytest.fixture

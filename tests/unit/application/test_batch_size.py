@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -19,23 +19,11 @@ from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain.outcome import ACKNOWLEDGED
 from scheduler_domain.domain.retry import Retry
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from tests.support.set_clock import SetClock
 
 DUE = datetime(2026, 11, 23, 9, tzinfo=UTC)
 PATIENCE = 5.0
 SLOW_BY_THE_ROW = 0.01
-
-
-class SetClock:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return DUE + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class SlowQueue:
@@ -77,7 +65,7 @@ def held(number: int) -> HeldOccurrence:
 
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(DUE)
 
 
 @pytest.fixture

@@ -15,24 +15,12 @@ from scheduler_domain.application.ports.due_queue import Claimed, DeliveredToget
 from scheduler_domain.application.ports.tracing import UNTRACED
 from scheduler_domain.domain.misfire import Absence
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from tests.support.set_clock import SetClock
 from tests.support.stored import definition
 
 DUE = datetime(2026, 11, 23, 9, tzinfo=UTC)
 HEAD = None
 FEW = 5
-
-
-class SetClock:
-    """A clock that stands until it is set."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return DUE + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class Queue:
@@ -125,14 +113,14 @@ async def walk(claim: ClaimOccurrences, room: int = FEW, absence: Absence | None
 
 async def test_a_walk_goes_on_from_where_the_last_claim_ended() -> None:
     queue = Queue()
-    claim = claim_from(queue, SetClock())
+    claim = claim_from(queue, SetClock(DUE))
     await walk(claim)
     await walk(claim)
     assert queue.claimed_from == [HEAD, queue.claimed[FEW - 1].start_tag]
 
 
 async def test_a_look_that_is_asked_for_while_a_claim_is_under_way_comes_after_it() -> None:
-    queue, clock = Queue(), SetClock()
+    queue, clock = Queue(), SetClock(DUE)
     claim = claim_from(queue, clock)
     await walk(claim)
     queue.may_answer.clear()
@@ -150,7 +138,7 @@ async def test_a_look_that_is_asked_for_while_a_claim_is_under_way_comes_after_i
 
 
 async def test_looks_that_are_asked_for_all_the_time_let_the_walk_get_on() -> None:
-    queue, clock = Queue(), SetClock()
+    queue, clock = Queue(), SetClock(DUE)
     claim = claim_from(queue, clock)
     for clock.seconds in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
         claim.look_at_everything()
@@ -161,7 +149,7 @@ async def test_looks_that_are_asked_for_all_the_time_let_the_walk_get_on() -> No
 async def test_a_look_that_is_asked_for_when_the_walk_is_over_is_the_next_claim() -> None:
     queue = Queue()
     queue.is_empty = True
-    claim = claim_from(queue, SetClock())
+    claim = claim_from(queue, SetClock(DUE))
     await walk(claim)
     claim.look_at_everything()
     await walk(claim)
@@ -169,7 +157,7 @@ async def test_a_look_that_is_asked_for_when_the_walk_is_over_is_the_next_claim(
 
 
 async def test_a_walk_that_never_ends_looks_at_everything_once_a_second() -> None:
-    queue, clock = Queue(), SetClock()
+    queue, clock = Queue(), SetClock(DUE)
     claim = claim_from(queue, clock)
     for clock.seconds in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0):
         await walk(claim)
@@ -181,7 +169,7 @@ ALL_DAY = Absence(DUE.timestamp() - 60, DUE.timestamp() + 86_400)
 
 async def test_a_walk_that_fails_gives_back_what_it_leased_also_what_it_was_just_leasing() -> None:
     queue = QueueOfMissed()
-    claim = claim_from(queue, SetClock())
+    claim = claim_from(queue, SetClock(DUE))
     with pytest.raises(ConnectionError):
         await walk(claim, ROWS_PER_CLAIM + FEW, ALL_DAY)
     assert len(queue.claimed_from) == 2
@@ -193,7 +181,7 @@ async def test_a_walk_that_fails_gives_back_what_it_leased_also_what_it_was_just
 
 async def test_what_cannot_be_given_back_is_given_back_the_next_time() -> None:
     queue = QueueOfMissed()
-    claim = claim_from(queue, SetClock())
+    claim = claim_from(queue, SetClock(DUE))
     with pytest.raises(ConnectionError):
         await walk(claim, absence=ALL_DAY)
     queue.is_hearing = False
@@ -207,7 +195,7 @@ async def test_what_cannot_be_given_back_is_given_back_the_next_time() -> None:
 
 async def test_a_walk_that_is_left_gives_back_what_it_was_just_leasing_and_nothing_that_it_handed_on() -> None:
     queue = Queue()
-    claim = claim_from(queue, SetClock())
+    claim = claim_from(queue, SetClock(DUE))
     async with aclosing(claim.walk(ROWS_PER_CLAIM + FEW, lambda: True)) as walking:
         _, handed_on = await anext(walking)
     await claim.let_go()
@@ -218,7 +206,7 @@ async def test_a_walk_that_is_left_gives_back_what_it_was_just_leasing_and_nothi
 
 async def test_a_walk_that_is_cancelled_while_its_last_batch_is_under_way_has_nothing_to_give_back() -> None:
     queue = Queue()
-    claim = claim_from(queue, SetClock())
+    claim = claim_from(queue, SetClock(DUE))
     queue.may_answer.clear()
     walking = asyncio.create_task(walk(claim))
     while not queue.claimed_from:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,7 @@ from scheduler_domain.domain.circuit import CircuitState, CircuitTerms
 from scheduler_domain.domain.outcome import Delivered, Outcome, Unreachable
 from scheduler_domain.domain.schedule import Retry
 from tests.simulation.measurements import Unmeasured
+from tests.support.set_clock import SetClock
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 DELIVERED = Delivered(200)
@@ -46,19 +47,6 @@ def held(tenant_id: str, origin: str = "https://a.example", number: int = 0) -> 
     return HeldOccurrence(claimed, None, origin, "HTTP", Retry(), None, 0.0, 0.0)
 
 
-class MovedClock:
-    """Moves when the test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 class ShownCircuits(Unmeasured):
     """Keeps the series of `scheduler_circuit_state`."""
 
@@ -76,7 +64,7 @@ class Receivers:
     """Deliveries that end when the test says so; of what was let go of, none is made."""
 
     def __init__(self, slots: int, most_waiting: int = MOST_WAITING) -> None:
-        self.clock = MovedClock()
+        self.clock = SetClock(NOW)
         self.shown = ShownCircuits()
         self.circuits = Circuits(self.clock, self.shown, chance=lambda: 0.0)
         self.lanes = HttpLanes(slots, self._deliver, self._refuse, self.circuits, most_waiting)
@@ -387,7 +375,7 @@ async def test_a_circuit_that_nobody_comes_to_any_more_is_forgotten_and_its_seri
 
 
 async def test_requests_that_end_after_their_circuit_was_forgotten_change_nothing() -> None:
-    clock = MovedClock()
+    clock = SetClock(NOW)
     circuits = Circuits(clock, ShownCircuits(), chance=lambda: 0.0)
     lane = ("acme", "https://a.example")
     began = [circuits.begin(lane) for _ in range(TERMS.failures_in_a_row)]

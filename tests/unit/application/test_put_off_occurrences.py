@@ -22,23 +22,11 @@ from scheduler_domain.domain.schedule import Retry
 from tests.simulation.measurements import Unmeasured
 from tests.simulation.memory.due_queue import MemoryDueQueue
 from tests.simulation.memory.tables import Tables
+from tests.support.set_clock import SetClock
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 SLOTS = 4
 FOR_LONG = 1e9
-
-
-class StandingClock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return (self.at - NOW).total_seconds()
 
 
 class Queue(MemoryDueQueue):
@@ -73,7 +61,7 @@ class Dispatching:
     """What a dispatcher is made of, where `most_waiting` webhooks may wait."""
 
     def __init__(self, webhook: Hanging, most_waiting: int) -> None:
-        self.clock = StandingClock()
+        self.clock = SetClock(NOW)
         self.queue = Queue()
         measurements = Unmeasured()
         self.outcomes = RecordOutcomes(self.queue, self.clock, measurements, UNTRACED)
@@ -257,7 +245,7 @@ async def test_behind_an_open_circuit_nothing_is_tried_and_all_come_back_from_th
     dispatching = await with_open_circuit(webhook)
     dispatching.fire([at_away(number, late=500, was_tried=bool(number % 2)) for number in range(500)])
     await dispatching.put_off.step()
-    dispatching.clock.at += PROBE_AFTER / 2
+    dispatching.clock.seconds += PROBE_AFTER.total_seconds() / 2
     dispatching.fire([at_away(500 + number) for number in range(500)])
     await dispatching.put_off.step()
     first, later = waits(dispatching)[:500], waits(dispatching)[500:]
@@ -292,7 +280,7 @@ async def test_the_first_that_comes_back_is_the_probe_and_its_answer_lets_all_th
     dispatching = await with_open_circuit(webhook)
     webhook.may_answer.clear()
     webhook.outcome = Delivered(200)
-    dispatching.clock.at += PROBE_AFTER * 1.1
+    dispatching.clock.seconds += PROBE_AFTER.total_seconds() * 1.1
     dispatching.fire([at_away(number) for number in range(50)])
     await dispatching.put_off.step()
     await turning_until(lambda: webhook.sent_count == 1)
@@ -306,7 +294,7 @@ async def test_the_first_that_comes_back_is_the_probe_and_its_answer_lets_all_th
 
 async def test_a_probe_that_is_withdrawn_before_it_starts_is_replaced_by_the_next_that_comes(webhook: Hanging) -> None:
     dispatching = await with_open_circuit(webhook)
-    dispatching.clock.at += PROBE_AFTER * 1.1
+    dispatching.clock.seconds += PROBE_AFTER.total_seconds() * 1.1
     dispatching.fire([at_away(0)])
     dispatching.deliver.let_go(dispatching.deliver.open())
     for _ in range(3):  # its task begins, finds that it was let go of, and is done

@@ -17,22 +17,10 @@ from scheduler_domain.application.rescue_occurrences import RescueOccurrences
 from scheduler_domain.domain import lease
 from scheduler_domain.domain.schedule import Retry
 from scheduler_domain.infra.telemetry.measurements import PrometheusMeasurements
+from tests.support.set_clock import SetClock
 
 IN_AN_HOUR = datetime.now(UTC) + timedelta(hours=1)
 LATE_BY = 0.9  # what a look may be late by: the loop fires a herd, or the database was slow
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return IN_AN_HOUR - timedelta(hours=1)
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 class Queue:
@@ -52,7 +40,7 @@ def held(lease_ends: float) -> HeldOccurrence:
 @pytest.mark.parametrize("length", [lease.SHORTEST, timedelta(seconds=5), timedelta(seconds=6), lease.LENGTH])
 @pytest.mark.parametrize("tenths", range(1, 20))
 async def test_what_waits_is_trusted_at_each_look_whenever_it_was_claimed(length: timedelta, tenths: int) -> None:
-    clock = Clock()
+    clock = SetClock(IN_AN_HOUR - timedelta(hours=1))
     measurements = PrometheusMeasurements(CollectorRegistry())
     outcomes = RecordOutcomes(Queue(), clock, measurements, UNTRACED)
     deliver = DeliverOccurrences({}, None, outcomes, clock, measurements, UNTRACED, http_slots=1)
