@@ -197,6 +197,16 @@ def test_what_an_edit_withdrew_is_no_link_of_a_chain() -> None:
     assert kinds(withdrawn) == set()
 
 
+@pytest.mark.parametrize(("fired", "found"), [([11.5], set()), ([11.5, 12.5], {"early"}), ([14.0], {"early"})])
+def test_one_link_of_the_old_plan_may_fire_until_an_edit_is_answered(fired: list[float], found: set[str]) -> None:
+    history = clean()
+    edited = replace(CHAIN, changes=[*CHAIN.changes, Change(Action.REPLANNED, BEGAN + 11, BEGAN + 13, Chain(10))])
+    history = replace(history, stories=[edited if story is CHAIN else story for story in history.stories])
+    for second in fired:
+        history = with_row(with_delivery(history, delivery(CHAIN, BEGAN + second)), row(CHAIN, BEGAN + second))
+    assert kinds(history) == found
+
+
 def test_a_misfire_in_an_absence_is_explained_and_a_refused_attempt_is_no_duplicate() -> None:
     history = replace(clean(), absences=[Absence(BEGAN + 5.5, BEGAN + 8.5)])
     history = with_row(
