@@ -23,8 +23,8 @@ from tests.chaos.workload import Workload
 
 HISTORY = "history.json"
 _QUIET_FIRST = 8.0
-# Probes of an open circuit come after 33, 66, 132 and 264 s, and what waits for one keeps its place in line though it is
-# answered, or another dispatcher's is; then lines have to work off minutes.
+# Probes of an open circuit come after 33, 66, 132 and 264 s, and what waits for one keeps its place in line though it
+# is answered, or another dispatcher's is; then lines have to work off minutes.
 _DRAINS_WITHIN = 900.0
 _ANSWERED_WITHIN = 240.0  # of a machine that has much else to do as well
 _LOOK_EVERY = 0.25
