@@ -26,11 +26,9 @@ REFUSED = frozenset(
         "http2-settings",
         "idempotency-key",
         "x-tenant-id",
-        "traceparent",
-        "tracestate",
     }
 )
-REFUSED_PREFIXES = ("ce-", "proxy-", "webhook-", "x-scheduler-")
+REFUSED_PREFIXES = ("proxy-", "webhook-", "x-scheduler-")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 

@@ -242,7 +242,7 @@ class DispatcherProcess(Process):
         targets = Targets(place._targets, place.manners, place.witness, number, self._note)
         brokers = {"NATS": Broker(targets)}
         measurements = Unmeasured()
-        outcomes = code.record(queue, measurements, UNTRACED)
+        outcomes = code.record(queue, clock, measurements, UNTRACED)
         deliver = code.deliver(
             brokers,
             Receiver(targets),
