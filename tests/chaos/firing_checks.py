@@ -5,7 +5,7 @@ The ledger's word alone is never believed: what it calls COMPLETED has to have a
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from math import inf
 
 from tests.chaos.evidence import Defect, Evidence
 from tests.chaos.expectation import expected, is_allowed, may_be_withdrawn, phases, silences
@@ -152,32 +152,31 @@ def _keys_that_differ(evidence: Evidence) -> Iterator[Defect]:
             yield evidence.defect("key-differs", instant, ", ".join(sorted(different)))
 
 
-def _links(story: Story, rows: Iterable[Recorded], shortest: float) -> list[Recorded]:
-    """Return what had to wait for the end of the one before it.
+def _early_links(story: Story, rows: Iterable[Recorded], shortest: float) -> Iterator[tuple[Recorded, float]]:
+    """Yield what did not wait for the end of the one before it, with the seconds that it waited.
 
     What was withdrawn is no link: an edit has planned the next without waiting for the end of that. Nor is one beside
     the new plan's that fired while an edit was not answered yet: whoever held it may not have heard of the edit.
     """
     edits = [change for change in story.changes if change.action == Action.REPLANNED]
-    links: list[Recorded] = []
+    before_ended_at = -inf
     for row in (row for row in rows if row.status != "CANCELLED"):
-        is_early = bool(links) and row.scheduled_for - links[-1].ended_at < shortest - EARLY_TOLERANCE
-        unanswered = [it for it in edits if it.sent_at <= row.ended_at and row.scheduled_for <= it.answered_at]
-        if is_early and unanswered:
-            edits.remove(unanswered[0])  # which speaks for one
-        else:
-            links.append(row)
-    return links
+        gap = row.scheduled_for - before_ended_at
+        if gap < shortest - EARLY_TOLERANCE:
+            unanswered = [it for it in edits if it.sent_at <= row.ended_at and row.scheduled_for <= it.answered_at]
+            if unanswered:
+                edits.remove(unanswered[0])  # which speaks for one
+                continue
+            yield row, gap
+        before_ended_at = row.ended_at
 
 
 def _chain(evidence: Evidence) -> Iterator[Defect]:
     spans = phases(evidence.story)
     shortest = min(phase.rule.delay for phase in spans if isinstance(phase.rule, Chain))
     rows = sorted(evidence.planned, key=lambda row: row.scheduled_for)
-    for before, after in pairwise(_links(evidence.story, rows, shortest)):
-        gap = after.scheduled_for - before.ended_at
-        if gap < shortest - EARLY_TOLERANCE:
-            yield evidence.defect("early", after.scheduled_for, f"due {gap:.3f} s after the one before it ended")
+    for row, gap in _early_links(evidence.story, rows, shortest):
+        yield evidence.defect("early", row.scheduled_for, f"due {gap:.3f} s after the one before it ended")
     last = spans[-1]
     is_active = last.sure_until > evidence.horizon
     newest = max((row.ended_at for row in rows), default=last.sure_from)

@@ -24,8 +24,8 @@ from tests.chaos.workload import Workload
 HISTORY = "history.json"
 _QUIET_FIRST = 8.0
 # Probes of an open circuit come after 33, 66, 132 and 264 s, and what waits for one keeps its place in line though it
-# is answered, or another dispatcher's is; then lines have to work off minutes.
-_DRAINS_WITHIN = 900.0
+# is answered, or another dispatcher's is; then lines have to work off what the faults kept back, for as long as these.
+_DRAINS_WITHIN = 300.0
 _ANSWERED_WITHIN = 240.0  # of a machine that has much else to do as well
 _LOOK_EVERY = 0.25
 _BEAT = 0.05
@@ -86,7 +86,7 @@ async def _run_on(stage: Stage, workload: Workload, seed: int, seconds: float, s
     await asyncio.gather(_break(stage, faults, say), workload.keep_changing(seconds))
     say("faults are over; waiting for answers")
     await asyncio.wait_for(workload.settled(), _ANSWERED_WITHIN)
-    history, drained_after = await _drained(stage, workload, say)
+    history, drained_after = await _drained(stage, workload, _DRAINS_WITHIN + seconds, say)
     watching.cancel()
     beating.cancel()
     history = replace(history, absences=sorted(absences, key=lambda absence: absence.began))
@@ -145,14 +145,16 @@ async def _break(stage: Stage, faults: list[Fault], say: Callable[[str], None]) 
             befalling.create_task(ways.befall(fault))
 
 
-async def _drained(stage: Stage, workload: Workload, say: Callable[[str], None]) -> tuple[History, float]:
+async def _drained(
+    stage: Stage, workload: Workload, within: float, say: Callable[[str], None]
+) -> tuple[History, float]:
     """Wait in peace until nothing is left of what was due by then, end the dispatchers, and read everything."""
     horizon = time.time() + _QUIET_FIRST
     connection = await asyncpg.connect(stage.servers.urls.postgres_url, timeout=30)
     try:
         while (left := await connection.fetchval(_COUNT_QUEUE, horizon)) or time.time() < horizon:
-            if time.time() > horizon + _DRAINS_WITHIN:
-                say(f"{left} occurrences are left after {_DRAINS_WITHIN:.0f} s of peace")
+            if time.time() > horizon + within:
+                say(f"{left} occurrences are left after {within:.0f} s of peace")
                 break
             await asyncio.sleep(_LOOK_EVERY)
         drained_after = max(time.time() - horizon, 0.0)

@@ -14,7 +14,7 @@ from tests.support.changing import Changes, Dispatcher
 
 @pytest.fixture
 async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    opened = await open_dispatch_pool(database, 3, hash_joins=True)
+    opened = await open_dispatch_pool(database, 4, hash_joins=True)
     yield opened
     await opened.close()
 

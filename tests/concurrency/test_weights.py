@@ -1,7 +1,7 @@
 """Weights from the table to the order of claims: who weighs three times as much is claimed three times as often."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -17,7 +17,6 @@ from scheduler_domain.domain.fairness import StartTags, Weights
 from scheduler_domain.domain.schedule import OneShotTrigger
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
 from scheduler_domain.infra.postgres.database_clock import DatabaseClock
-from scheduler_domain.infra.postgres.dispatch_pool import open_dispatch_pool
 from scheduler_domain.infra.postgres.due_queue import PostgresDueQueue
 from scheduler_domain.infra.postgres.leadership import PostgresLeadership
 from scheduler_domain.infra.postgres.pool import open_tenant_pool
@@ -46,13 +45,6 @@ class Planner:
             FollowTzdata(PostgresZoneMoves(pool, clock), clock, tags),
             tags,
         )
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
-    opened = await open_dispatch_pool(database, 4, hash_joins=True)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
