@@ -18,6 +18,8 @@ claimed any more. Design note:
   always fails would keep all others out. So the probe needs nobody to keep it: one that is let go of or withdrawn is
   missed by none of those behind it. While it is under way, the others wait as long again as it has been. None of this
   is an attempt.
+- A probe that is minutes away is not waited for in one piece: after `_LONGEST_WAIT` it asks again, for a peer may have
+  found the receiver well, or this dispatcher be gone.
 - Nor does it wait behind a circuit for longer than its retry policy's `maxAgeSec`: what is still shut out by then ends
   as FAILED, and can be replayed. Until then a peer whose circuit is closed, or a probe that closes ours, delivers it.
 - What is put off may be overtaken by what is due later, of the same schedule too: who needs an order has an overlap
@@ -85,7 +87,8 @@ class PutOffOccurrences:
             wait = min(max(late / 4, _SHORTEST_WAIT), _LONGEST_WAIT).total_seconds()
             return timedelta(seconds=self._lines.place(tenant_id, None, now) + wait - now)
         soonest = now + _SHORTEST_WAIT.total_seconds()
-        returns_at = self._lines.place(tenant_id, item.lane, max(now + circuit_wait.total_seconds(), soonest))
+        begins_at = max(now + min(circuit_wait, _LONGEST_WAIT).total_seconds(), soonest)
+        returns_at = self._lines.place(tenant_id, item.lane, begins_at)
         return timedelta(seconds=min(returns_at, max(_waits_until(item), soonest)) - now)
 
 

@@ -241,6 +241,12 @@ def waits(dispatching: Dispatching) -> list[float]:
     return [wait.total_seconds() for wait in dispatching.queue.put_off_waits.values()]
 
 
+def circuit_wait(dispatching: Dispatching) -> float:
+    wait = dispatching.deliver.circuit_wait(at_away(0))
+    assert wait is not None
+    return wait.total_seconds()
+
+
 async def test_behind_an_open_circuit_nothing_is_tried_and_all_come_back_from_the_probe_on(webhook: Hanging) -> None:
     dispatching = await with_open_circuit(webhook)
     dispatching.fire([at_away(number, late=500, was_tried=bool(number % 2)) for number in range(500)])
@@ -255,6 +261,18 @@ async def test_behind_an_open_circuit_nothing_is_tried_and_all_come_back_from_th
     assert max(returns) - min(returns) > 0.5
     assert webhook.sent_count == 0
     assert dispatching.outcomes.open_count == CircuitTerms().failures_in_a_row
+
+
+async def test_a_probe_that_is_minutes_away_is_asked_after_each_minute(webhook: Hanging) -> None:
+    dispatching = await with_open_circuit(webhook)
+    for failed in (1, 2, 3):
+        dispatching.clock.seconds += circuit_wait(dispatching) + 0.1
+        dispatching.fire([at_away(failed)])
+        doubled = PROBE_AFTER.total_seconds() * 2**failed
+        await turning_until(lambda wait=doubled: circuit_wait(dispatching) >= wait)
+    dispatching.fire([at_away(100 + number) for number in range(50)])
+    await dispatching.put_off.step()
+    assert 60 <= min(waits(dispatching)) <= max(waits(dispatching)) <= 61
 
 
 def test_who_probes_is_left_to_chance_so_that_one_that_always_fails_does_not_keep_the_others_out() -> None:
