@@ -3,6 +3,8 @@
 -- $6, so that there is nothing to withdraw and nothing that could be fired twice. The keys of those come back; the others
 -- are edited one by one, as by hand; and so are instances that somebody else has changed meanwhile. `enabled` stays as it is stored, since only active schedules are quiet.
 -- Until $19 the planner looks whether what a schedule names exists already (domain/repeats.py).
+-- The ledger is compared by schedule and instant as one, which only the index by schedule serves: where a month has no
+-- statistics yet, the planner would as soon read all that the tenant had since $5.
 -- LATERAL … LIMIT 1 keeps each look-up one by primary key. ctid is safe: the caller holds schedules and cursors, and
 -- whoever changes an instance's row holds its schedule.
 WITH wanted AS MATERIALIZED (
@@ -31,7 +33,8 @@ WITH wanted AS MATERIALIZED (
     AND (SELECT 1 FROM due_queue AS q
          WHERE q.tenant_id = $1::text AND q.schedule_id = wanted.schedule_id LIMIT 1) IS NULL
     AND (SELECT 1 FROM ledger AS l
-         WHERE l.tenant_id = $1::text AND l.schedule_id = wanted.schedule_id AND l.scheduled_for >= $5::timestamptz
+         WHERE l.tenant_id = $1::text AND l.schedule_id = wanted.schedule_id
+           AND (l.schedule_id, l.scheduled_for) >= (wanted.schedule_id, $5::timestamptz)
          LIMIT 1) IS NULL
 ), changed AS (
   UPDATE schedule AS s
