@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import asyncpg
 
@@ -70,7 +71,7 @@ class Herd:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Herds, the floor just before each of them, and the processor time of an item by program, in microseconds."""
+    """Herds, the floor before and after each, and the processor time of an item by program, in microseconds."""
 
     herds: list[Herd]
     floors: list[Result]
@@ -115,7 +116,8 @@ async def _stocked(own: Stage, what: ScheduleDefinition) -> tuple[asyncpg.Connec
 
 def _reported(name: str, measured: Measured, settings: dict[str, object]) -> Result:
     rates = [herd.per_second for herd in measured.herds]
-    floors = [lowest["per_s"] for lowest in measured.floors]
+    floors = [then["per_s"] for then in measured.floors]
+    around = [(before + after) / 2 for before, after in pairwise(floors)]
     return result(
         name,
         SIZE,
@@ -125,8 +127,8 @@ def _reported(name: str, measured: Measured, settings: dict[str, object]) -> Res
         cpu_us=measured.processor,
         rounds_per_s=[round(rate) for rate in rates],
         floors_per_s=floors,
-        of_floor=round(median([rate / lowest for rate, lowest in zip(rates, floors, strict=True)]), 3),
-        fsync_per_s=median([lowest["fsync_per_s"] for lowest in measured.floors]),
+        of_floor=round(median([rate / nearby for rate, nearby in zip(rates, around, strict=True)]), 3),
+        fsync_per_s=median([then["fsync_per_s"] for then in measured.floors]),
     )
 
 
@@ -134,9 +136,8 @@ async def _measured(
     own: Stage, running: Sequence[Running], connection: asyncpg.Connection, named: Sequence[Named], rounds: int
 ) -> Measured:
     """Drain the same schedules again and again; the processor time is that of the drains alone, all of them."""
-    herds, floors, totals = [], [], {"python": 0.0, "postgres": 0.0, "nats": 0.0}
+    herds, floors, totals = [], [await floor.measure(own)], {"python": 0.0, "postgres": 0.0, "nats": 0.0}
     for _ in range(rounds):
-        floors.append(await floor.measure(own))
         await connection.execute("CHECKPOINT")
         at = await _prepare(connection, named)
         spent = own.processor_time(*running)
@@ -144,6 +145,7 @@ async def _measured(
         for program, microseconds in spent.microseconds_per_item(len(named) * rounds).items():
             totals[program] += microseconds
         herds.append(await _herd(connection, at, ended_at))
+        floors.append(await floor.measure(own))
     return Measured(herds, floors, {program: round(microseconds, 2) for program, microseconds in totals.items()})
 
 
