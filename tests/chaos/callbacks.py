@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from tests.chaos.definitions import TIMEOUT_SECONDS
 from tests.chaos.history import Callback
-from tests.chaos.repeating import forget_done
+from tests.chaos.tasks import forget_done
 
 _TRY_AGAIN_AFTER = 0.2
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5.0)

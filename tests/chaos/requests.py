@@ -7,11 +7,11 @@ Idempotency-Key where it creates something, and what it does took effect between
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 
-from tests.chaos.repeating import RenewedClient
 from tests.chaos.stage import TENANTS, Stage
 
 _REQUEST_TIMEOUT = 10.0
@@ -25,7 +25,7 @@ class Requests:
         self.answers: Counter[int] = Counter()
         self.refused: list[str] = []
         self.slowest_answer = 0.0
-        self._client = RenewedClient(lambda: httpx.AsyncClient(timeout=_REQUEST_TIMEOUT, trust_env=False))
+        self._client = _RenewedClient(lambda: httpx.AsyncClient(timeout=_REQUEST_TIMEOUT, trust_env=False))
         self._api_url = stage.api_url
         self._headers = {
             tenant: {"Authorization": f"Bearer {stage.token(tenant)}", "X-Tenant-Id": tenant} for tenant in TENANTS
@@ -62,3 +62,31 @@ class Requests:
             if answer.status_code not in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT}:
                 self.refused.append(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
             await asyncio.sleep(_TRY_AGAIN_AFTER)
+
+
+class _RenewedClient:
+    """An HTTP client that is made anew where it would be of no use any more.
+
+    Where a connection breaks while it is opened, anyio asks a socket that is gone for its peer. The AttributeError
+    leaves the connection in the pool for good; a hundred of them, and no request gets one.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
+        self._make = make
+        self._clients = [make()]
+
+    async def answer(self, send: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response | None:
+        """Return the answer, None where there was none."""
+        client = self._clients[-1]
+        try:
+            return await send(client)
+        except httpx.TransportError:
+            return None
+        except AttributeError:
+            if client is self._clients[-1]:
+                self._clients.append(self._make())
+            return None
+
+    async def aclose(self) -> None:
+        for client in self._clients:
+            await client.aclose()

@@ -15,9 +15,9 @@ from tests.chaos.definitions import FRAGILE_ATTEMPTS, Definitions
 from tests.chaos.history import Action, Change, Once, Rule, Story
 from tests.chaos.instances import BEAT, Instances
 from tests.chaos.recoveries import Recoveries
-from tests.chaos.repeating import forget_done
 from tests.chaos.requests import Requests
 from tests.chaos.stage import TENANTS, Stage
+from tests.chaos.tasks import forget_done
 
 _POPULATION = 150
 _OF_TEMPLATES = 40
