@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -224,8 +224,15 @@ async def _leadership(stack: AsyncExitStack, settings: Settings, fallback: Leade
 
 
 def _planning_key(postgres_url: str) -> str:
-    """Return the lock's name: one per database, so that installations which share a Redis do not share a planner."""
+    """Return the lock's name: one per database, so that installations which share a Redis do not share a planner.
+
+    >>> _planning_key("postgresql://a@One,two/jobs") == _planning_key("postgresql://b:c@two,one/jobs?sslmode=require")
+    True
+    >>> _planning_key("postgresql:///jobs?host=/run/one") == _planning_key("postgresql:///jobs?host=/run/two")
+    False
+    """
     where = urlsplit(postgres_url)
-    hosts = ",".join(sorted(where.netloc.rpartition("@")[2].lower().split(",")))
-    database = f"{hosts}{where.path}"
+    hosts = sorted(where.netloc.rpartition("@")[2].lower().split(","))
+    hosts += [value for name, value in parse_qsl(where.query) if name in {"host", "port"}]
+    database = f"{','.join(hosts)}{where.path}"
     return f"scheduler:plan:{sha256(database.encode()).hexdigest()[:16]}"
