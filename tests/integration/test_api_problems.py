@@ -201,6 +201,11 @@ async def test_trailers_without_end_are_refused_while_they_arrive(standing_api: 
     assert answer.count(b"HTTP/1.1 ") <= 1
 
 
+async def test_blank_lines_without_end_are_refused_while_they_arrive(standing_api: RunningApi) -> None:
+    answer = await _answer_to_endless(standing_api, b"\r\n", b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ") or not answer
+
+
 async def test_trailers_are_read_and_mean_nothing(standing_api: RunningApi) -> None:
     host, _, port = standing_api.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -216,7 +221,7 @@ async def test_trailers_are_read_and_mean_nothing(standing_api: RunningApi) -> N
     assert b"behind" not in answers
 
 
-async def _answer_to_endless(api: RunningApi, head: bytes) -> bytes:
+async def _answer_to_endless(api: RunningApi, head: bytes, more: bytes = b"a") -> bytes:
     """Send a beginning, then ever more of it; return what was answered when the connection was ended."""
     host, _, port = api.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -225,7 +230,7 @@ async def _answer_to_endless(api: RunningApi, head: bytes) -> bytes:
     async with asyncio.timeout(10):
         with contextlib.suppress(ConnectionError):  # whoever is refused may still be writing
             for _ in range(64):
-                writer.write(b"a" * 64 * 1024)
+                writer.write(more * (64 * 1024 // len(more)))
                 await writer.drain()
         with contextlib.suppress(ConnectionError):
             answer = await reader.read()

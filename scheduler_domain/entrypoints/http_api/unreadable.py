@@ -18,13 +18,13 @@ class ProblemProtocol(HttpToolsProtocol):
     dropped, which RFC 9110 (section 6.5.1) leaves to us: headers that come after the token was judged mean nothing.
     """
 
-    _is_open = _head_is_open = _has_moved = False
-    _size = 0
+    _head_is_open = False
+    _unread_size = 0
+    """What came since a request last came further: to its body, along it, or to its end."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_open = self._head_is_open = True
-        self._size = 0
+        self._head_is_open = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_is_open:
@@ -32,32 +32,25 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_is_open = False
-        self._move()
+        self._unread_size = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._move()
+        self._unread_size = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._is_open = False
+        self._unread_size = 0
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        self._has_moved = False
+        self._unread_size += len(data)
         super().data_received(data)
-        if self._is_open and not self._has_moved and not self.transport.is_closing():
-            self._size += len(data)
-            if self._size > LARGEST_HEAD:
-                self._refuse_headers()
-
-    def _move(self) -> None:
-        """Count anew: the request has come further than its headers."""
-        self._has_moved = True
-        self._size = 0
+        if self._unread_size > LARGEST_HEAD and not self.transport.is_closing():
+            self._refuse_headers()
 
     def _refuse_headers(self) -> None:
-        if self._head_is_open or not self.cycle.response_started:
+        if self._head_is_open or self.cycle is None or not self.cycle.response_started:
             self._refuse(f"the address and the headers of a request have {LARGEST_HEAD // 1024} KiB at most")
         else:
             self.transport.close()  # answered already: a second answer would be taken for that of the next request
