@@ -23,6 +23,7 @@ from scheduler_domain.application.held_occurrence import HeldOccurrence, Stage, 
 from scheduler_domain.application.http_lanes import MOST_WAITING, HttpLanes
 from scheduler_domain.application.ports.clock import Clock
 from scheduler_domain.application.ports.delivery import BrokerSender, SingleSender
+from scheduler_domain.application.ports.due_queue import Claimed, Ended
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
 from scheduler_domain.application.record_outcomes import RecordOutcomes
@@ -88,12 +89,8 @@ class DeliverOccurrences:
         """
         for item in self._outcomes.without_waiting(held):
             older = self._open.get(item.claimed.id)
-            if older is not None and older.stage is Stage.STARTED:
-                # What it is delivered to is still what it was claimed with, whatever an edit has made of that.
-                older.claimed = replace(item.claimed, schedule_revision=older.claimed.schedule_revision)
+            if older is not None and self._goes_on(older, item.claimed):
                 continue
-            if older is not None:
-                self.let_go((older,))
             self._open[item.claimed.id] = item
             together = self._waiting.get(item.fire_at)
             if together is None:
@@ -101,6 +98,18 @@ class DeliverOccurrences:
                 heapq.heappush(self._instants, item.fire_at)
             else:
                 together.append(item)
+
+    def end_claimed(self, ended: Iterable[Ended]) -> None:
+        """Take what was claimed and ended without an attempt, but for what an older lease was attempted under here.
+
+        The outcome of that, which waits to be written or is still to come, goes by the newer lease: it is the truth.
+        """
+        left = []
+        for item in self._outcomes.without_waiting(ended):
+            older = self._open.get(item.claimed.id)
+            if older is None or not self._goes_on(older, item.claimed):
+                left.append(item)
+        self._outcomes.add_ended(left)
 
     def start_due(self) -> float | None:
         """Move what is due to its lane; return the seconds until the next is, or None if nothing waits.
@@ -189,6 +198,15 @@ class DeliverOccurrences:
         """Wait until every started attempt has ended."""
         while any(item.stage is Stage.STARTED for item in self._open.values()):
             await asyncio.sleep(0.005)
+
+    def _goes_on(self, older: HeldOccurrence, claimed: Claimed) -> bool:
+        """Say whether it was started, and goes on under the newer lease; if not, it is dropped."""
+        if older.stage is not Stage.STARTED:
+            self.let_go((older,))
+            return False
+        # What it is delivered to is still what it was claimed with, whatever an edit has made of that.
+        older.claimed = replace(claimed, schedule_revision=older.claimed.schedule_revision)
+        return True
 
     def _next_batch(self, lane: str) -> list[HeldOccurrence]:
         ready = self._ready[lane]

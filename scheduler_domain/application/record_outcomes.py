@@ -26,6 +26,7 @@ from scheduler_domain.domain.retry import next_attempt_at
 
 ROWS_PER_WRITE = 1_000
 Waiting = TypeVar("Waiting", Ended, Postponed)
+Leased = TypeVar("Leased", HeldOccurrence, Ended)
 _SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 _LONGEST_DURATION_MS = 2**31 - 1  # what the ledger holds: 24 days; only a wait for a callback can take longer
 
@@ -90,19 +91,19 @@ class RecordOutcomes:
         if ended:
             self._is_available.set()
 
-    def without_waiting(self, held: Iterable[HeldOccurrence]) -> list[HeldOccurrence]:
+    def without_waiting(self, leased: Iterable[Leased]) -> list[Leased]:
         """Return what has no attempt's outcome here; such outcomes take over the newer lease and are written.
 
         Only a lease that is not the first can be of an occurrence that was in our hands before.
         """
-        held = list(held)
-        again = {item.claimed.id: item.claimed for item in held if item.claimed.lease_token > 1}
+        leased = list(leased)
+        again = {item.claimed.id: item.claimed for item in leased if item.claimed.lease_token > 1}
         if not again or not self.open_count:
-            return held
+            return leased
         known = {identity for delivery in self._delivered for identity in delivery.renew(again)}
         known |= _renewed(self._ended, again) | _renewed(self._postponed, again)
         known |= self._written_again(again)
-        return [item for item in held if item.claimed.id not in known]
+        return [item for item in leased if item.claimed.id not in known]
 
     def _written_again(self, leases: Mapping[UUID, Claimed]) -> set[UUID]:
         """Take the ends that are just being written under older leases once more; return their occurrences.

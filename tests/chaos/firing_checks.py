@@ -9,7 +9,7 @@ from math import inf
 
 from tests.chaos.evidence import Defect, Evidence
 from tests.chaos.expectation import expected, is_allowed, may_be_withdrawn, phases, silences
-from tests.chaos.history import Action, Chain, Delivery, Recorded, Story
+from tests.chaos.history import Action, Chain, Change, Delivery, Recorded, Story
 from tests.chaos.overlap_checks import may_be_skipped_for_overlap
 
 EARLY_TOLERANCE = 0.050
@@ -155,20 +155,28 @@ def _keys_that_differ(evidence: Evidence) -> Iterator[Defect]:
 def _early_links(story: Story, rows: Iterable[Recorded], shortest: float) -> Iterator[tuple[Recorded, float]]:
     """Yield what did not wait for the end of the one before it, with the seconds that it waited.
 
-    What was withdrawn is no link: an edit has planned the next without waiting for the end of that. Nor is one beside
-    the new plan's that fired while an edit was not answered yet: whoever held it may not have heard of the edit.
+    What was withdrawn is no link: an edit has planned the next without waiting for the end of that. Nor is one of the
+    old plan that fired beside the new one's first while the edit was not answered yet: whoever held it may not have
+    heard of the edit.
     """
     edits = [change for change in story.changes if change.action == Action.REPLANNED]
-    before_ended_at = -inf
+    before: Recorded | None = None
     for row in (row for row in rows if row.status != "CANCELLED"):
-        gap = row.scheduled_for - before_ended_at
-        if gap < shortest - EARLY_TOLERANCE:
-            unanswered = [it for it in edits if it.sent_at <= row.ended_at and row.scheduled_for <= it.answered_at]
-            if unanswered:
-                edits.remove(unanswered[0])  # which speaks for one
-                continue
-            yield row, gap
-        before_ended_at = row.ended_at
+        gap = inf if before is None else row.scheduled_for - before.ended_at
+        if before is not None and gap < shortest - EARLY_TOLERANCE:
+            edit = next((it for it in edits if _is_unanswered(it, row) or _is_unanswered(it, before)), None)
+            if edit is None:
+                yield row, gap
+            else:
+                edits.remove(edit)  # which speaks for one
+                if _is_unanswered(edit, row):
+                    continue
+        before = row
+
+
+def _is_unanswered(edit: Change, row: Recorded) -> bool:
+    """Say whether the row fired while the edit was under way."""
+    return edit.sent_at <= row.ended_at and row.scheduled_for <= edit.answered_at
 
 
 def _chain(evidence: Evidence) -> Iterator[Defect]:

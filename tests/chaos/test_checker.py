@@ -207,6 +207,15 @@ def test_one_link_of_the_old_plan_may_fire_until_an_edit_is_answered(fired: list
     assert kinds(history) == found
 
 
+@pytest.mark.parametrize(("sent", "found"), [(9, set()), (11, {"early"})])
+def test_a_new_plan_does_not_wait_for_a_link_that_fired_until_the_edit_was_answered(sent: int, found: set[str]) -> None:
+    history = clean()
+    edited = replace(CHAIN, changes=[*CHAIN.changes, Change(Action.REPLANNED, BEGAN + sent, BEGAN + 13, Chain(4))])
+    history = replace(history, stories=[edited if story is CHAIN else story for story in history.stories])
+    history = with_row(with_delivery(history, delivery(CHAIN, BEGAN + 13.5)), row(CHAIN, BEGAN + 13.5))
+    assert kinds(history) == found
+
+
 def test_a_misfire_in_an_absence_is_explained_and_a_refused_attempt_is_no_duplicate() -> None:
     history = replace(clean(), absences=[Absence(BEGAN + 5.5, BEGAN + 8.5)])
     history = with_row(

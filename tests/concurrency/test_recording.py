@@ -67,14 +67,15 @@ async def test_a_delivery_whose_row_was_withdrawn_without_a_trace_is_known_all_t
     assert tuple(row) == (claimed.id, claimed.schedule_id, "COMPLETED", claimed.instant)
 
 
-async def test_a_delivery_that_was_written_as_withdrawn_meanwhile_is_told_as_what_it_was(
-    connection: asyncpg.Connection, queue: PostgresDueQueue
+@pytest.mark.parametrize(("status", "reason"), [("CANCELLED", "schedule-paused"), ("SKIPPED", "misfire-coalesced")])
+async def test_a_delivery_that_was_written_as_withdrawn_or_missed_meanwhile_is_told_as_what_it_was(
+    connection: asyncpg.Connection, queue: PostgresDueQueue, status: str, reason: str
 ) -> None:
-    """The holder could not reach the database, its lease ran out, and a claim found the schedule paused."""
+    """The holder could not reach the database, and a claim found the schedule paused, or the row missed."""
     before = await claimed_once(connection, queue)
     (after,) = await eventually(lambda: queue.claim(1, AHEAD, None), within=5)
     fired_at = datetime.now(UTC)
-    withdrawn = Ended(after, "CANCELLED", "schedule-paused", 0, None, fired_at, None, "EVENT")
+    withdrawn = Ended(after, status, reason, 0, None, fired_at, None, "EVENT")
     assert await queue.record_ended([withdrawn]) == 1
     assert await queue.record_ended([completed(before, fired_at)]) == 0
     row = await connection.fetchrow("SELECT status, reason, attempt_count, fired_at FROM scheduler.ledger")

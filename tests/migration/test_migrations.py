@@ -165,11 +165,11 @@ async def test_a_dispatcher_may_do_its_statements_and_no_more(connection: asyncp
         await connection.execute(statement)
 
 
-async def test_all_that_a_dispatcher_may_correct_in_the_ledger_is_a_delivery_written_as_withdrawn(
+async def test_all_that_a_dispatcher_may_correct_in_the_ledger_is_a_delivery_written_as_something_else(
     connection: asyncpg.Connection,
 ) -> None:
     await connection.execute("SET ROLE scheduler_dispatch")
-    for number, status in enumerate(("CANCELLED", "FAILED")):
+    for number, status in enumerate(("CANCELLED", "FAILED", "SKIPPED")):
         await connection.execute(
             "INSERT INTO scheduler.ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status,"
             " reason, attempt_count, fired_at, ended_at) VALUES ('a', $1, gen_random_uuid(), 'SCHEDULED', 1, now(),"
@@ -177,9 +177,9 @@ async def test_all_that_a_dispatcher_may_correct_in_the_ledger_is_a_delivery_wri
             UUID(int=number),
             status,
         )
-    assert await connection.execute("UPDATE scheduler.ledger SET status = 'COMPLETED'") == "UPDATE 1"
+    assert await connection.execute("UPDATE scheduler.ledger SET status = 'COMPLETED'") == "UPDATE 2"
     kept = await connection.fetch("SELECT status FROM scheduler.ledger ORDER BY id")
-    assert [row["status"] for row in kept] == ["COMPLETED", "FAILED"]
+    assert [row["status"] for row in kept] == ["COMPLETED", "FAILED", "COMPLETED"]
 
 
 async def test_partitions_are_made_ahead_and_dropped_by_age(connection: asyncpg.Connection) -> None:

@@ -132,7 +132,7 @@ class Dispatcher:
             async with aclosing(claim.walk(room, lambda: not self._stop.is_set(), self._parts.rescue.absence)) as walk:
                 async for held, ended in walk:
                     self._parts.deliver.hold(held)
-                    self._parts.outcomes.add_ended(ended)
+                    self._parts.deliver.end_claimed(ended)
                     self._timer.ring()
                     _log_unsendable(ended)
         for item, error in claim.take_unreadable():

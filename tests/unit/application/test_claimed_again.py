@@ -118,6 +118,10 @@ def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
     )
 
 
+def missed(lease_token: int) -> Ended:
+    return Ended(held(lease_token, None).claimed, "SKIPPED", "misfire-coalesced", 0, None, DUE, None, "EVENT")
+
+
 def held(lease_token: int, message: str, occurrence: UUID = OCCURRENCE) -> HeldOccurrence:
     at = DUE.timestamp()
     row = ("acme", UUID(int=1), occurrence, "SCHEDULED", 1, DUE.timestamp(), at, at, lease_token, 0, False, False)
@@ -184,6 +188,39 @@ async def test_a_target_that_is_gone_is_that_of_the_revision_it_was_sent_by(
     await sending
     await outcomes.step()
     assert [(end.claimed.lease_token, end.disabled_revision) for end in queue.ended] == [(2, 1)]
+
+
+@pytest.mark.parametrize("is_under_way", [True, False])
+async def test_what_a_newer_claim_would_end_unattempted_is_what_its_attempt_here_made_of_it(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue, is_under_way: bool
+) -> None:
+    broker.may_answer.clear()
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    sending = asyncio.create_task(deliver.broker_step("NATS"))
+    await asyncio.sleep(0)
+    if not is_under_way:
+        broker.may_answer.set()
+        await sending
+    deliver.end_claimed([missed(2)])
+    broker.may_answer.set()
+    await sending
+    await outcomes.step()
+    assert [claimed.lease_token for claimed in queue.delivered] == [2]
+    assert queue.ended == []
+    assert deliver.open_count == 0
+
+
+async def test_what_a_newer_claim_ends_is_dropped_where_it_was_only_held(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue
+) -> None:
+    deliver.hold([held(1, "as it was")])
+    deliver.end_claimed([missed(2)])
+    deliver.start_due()
+    await outcomes.step()
+    assert [(end.claimed.lease_token, end.status) for end in queue.ended] == [(2, "SKIPPED")]
+    assert broker.sent == []
+    assert deliver.open_count == 0
 
 
 async def test_an_outcome_that_could_not_be_written_is_written_under_the_newer_lease_instead_of_a_second_delivery(

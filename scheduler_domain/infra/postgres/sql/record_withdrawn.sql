@@ -1,6 +1,7 @@
 -- record_withdrawn: tell the truth about deliveries whose rows were withdrawn before they could be recorded.
--- A lease may run out while its holder cannot reach the database: whoever claims the row then finds its schedule paused
--- or gone, forgets it or writes CANCELLED. That it was delivered must be known all the same, and wins.
+-- A lease may run out, or an edit take it away, while its holder cannot reach the database: whoever claims the row then
+-- finds its schedule paused or gone, or the row missed, forgets it or writes CANCELLED or SKIPPED. That it was delivered
+-- must be known all the same, and wins.
 -- A row that is queued, or has ended otherwise, was claimed by another since: its word counts, and nothing is written.
 INSERT INTO ledger AS l (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, attempt_count, fired_at,
                     ended_at, duration_ms, lateness_ms, status_code, response_excerpt)
@@ -18,4 +19,4 @@ ON CONFLICT (tenant_id, id) DO UPDATE
 SET status = excluded.status, reason = NULL, attempt_count = excluded.attempt_count, fired_at = excluded.fired_at,
     ended_at = excluded.ended_at, duration_ms = excluded.duration_ms, lateness_ms = excluded.lateness_ms,
     status_code = excluded.status_code, error = NULL, response_excerpt = excluded.response_excerpt
-WHERE l.status = 'CANCELLED'
+WHERE l.status IN ('CANCELLED', 'SKIPPED')
