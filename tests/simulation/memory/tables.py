@@ -236,7 +236,7 @@ class Tables:
         self.ledger.setdefault(row.id, row)
 
     def correct(self, row: LedgerRow) -> None:
-        """Write a delivery that was not recorded in time, also where it was written as withdrawn or missed meanwhile."""
+        """Write a delivery that was not recorded in time, also where it was written as withdrawn or missed since."""
         known = self.ledger.get(row.id)
         if known is None or known.status in {Status.CANCELLED, Status.SKIPPED}:
             self.ledger[row.id] = row
