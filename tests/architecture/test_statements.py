@@ -45,6 +45,7 @@ async def test_row_level_security_is_forced_on_every_table_of_tenants(
 async def test_every_unique_key_of_tenants_holds_the_tenant_and_begins_with_it(
     connection: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
+    """A unique key without it would tell one tenant what another has."""
     rows = await connection.fetch(
         "SELECT i.indrelid::regclass::text AS name, array_agg(a.attname ORDER BY k.place) AS columns FROM pg_index AS i"
         " CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (number, place)"

@@ -265,17 +265,6 @@ async def test_every_table_of_a_tenant_is_under_row_security_even_for_its_owner(
     assert [row["relname"] for row in rows if not row["is_secured"]] == []
 
 
-async def test_keys_of_a_tenants_tables_lead_with_the_tenant(connection: Connection) -> None:
-    """A unique key or a foreign key that did not would tell one tenant what another has."""
-    rows = await connection.fetch(
-        "SELECT c.relname, k.conname, a.attname FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]"
-        " WHERE c.relname = ANY ($1) AND k.contype IN ('p', 'u', 'f') AND c.relname <> 'revocation'",
-        TENANT_TABLES,
-    )
-    assert [row["conname"] for row in rows if row["attname"] != "tenant_id"] == []
-
-
 async def test_the_roles_are_nobody_special(connection: Connection) -> None:
     rows = await connection.fetch(
         "SELECT rolname FROM pg_roles WHERE rolname LIKE 'scheduler\\_%' AND"
