@@ -11,7 +11,7 @@ An occurrence is started only while its lease is surely ours, and never before i
 import asyncio
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import UUID
@@ -26,7 +26,7 @@ from scheduler_domain.application.ports.delivery import BrokerSender, SingleSend
 from scheduler_domain.application.ports.due_queue import Claimed, Ended
 from scheduler_domain.application.ports.measurements import Measurements
 from scheduler_domain.application.ports.tracing import TracedAttempt, Tracer
-from scheduler_domain.application.record_outcomes import RecordOutcomes
+from scheduler_domain.application.record_outcomes import Leased, RecordOutcomes
 from scheduler_domain.domain.circuit import USUAL_TERMS, CircuitTerms
 from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome
 from scheduler_domain.domain.payload import fired_at_text
@@ -87,10 +87,7 @@ class DeliverOccurrences:
 
         What waits for the same instant waits together: a herd then costs one step of the heap, not one each.
         """
-        for item in self._outcomes.without_waiting(held):
-            older = self._open.get(item.claimed.id)
-            if older is not None and self._goes_on(older, item.claimed):
-                continue
+        for item in self._not_attempted(held):
             self._open[item.claimed.id] = item
             together = self._waiting.get(item.fire_at)
             if together is None:
@@ -104,12 +101,7 @@ class DeliverOccurrences:
 
         The outcome of that, which waits to be written or is still to come, goes by the newer lease: it is the truth.
         """
-        left = []
-        for item in self._outcomes.without_waiting(ended):
-            older = self._open.get(item.claimed.id)
-            if older is None or not self._goes_on(older, item.claimed):
-                left.append(item)
-        self._outcomes.add_ended(left)
+        self._outcomes.add_ended(list(self._not_attempted(ended)))
 
     def start_due(self) -> float | None:
         """Move what is due to its lane; return the seconds until the next is, or None if nothing waits.
@@ -198,6 +190,13 @@ class DeliverOccurrences:
         """Wait until every started attempt has ended."""
         while any(item.stage is Stage.STARTED for item in self._open.values()):
             await asyncio.sleep(0.005)
+
+    def _not_attempted(self, leased: Iterable[Leased]) -> Iterator[Leased]:
+        """Yield what is not attempted here under an older lease, or was; what is goes on under the newer."""
+        for item in self._outcomes.without_waiting(leased):
+            older = self._open.get(item.claimed.id)
+            if older is None or not self._goes_on(older, item.claimed):
+                yield item
 
     def _goes_on(self, older: HeldOccurrence, claimed: Claimed) -> bool:
         """Say whether it was started, and goes on under the newer lease; if not, it is dropped."""

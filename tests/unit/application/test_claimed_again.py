@@ -119,7 +119,7 @@ def deliver(broker: Broker, outcomes: RecordOutcomes) -> DeliverOccurrences:
 
 
 def missed(lease_token: int) -> Ended:
-    return Ended(held(lease_token, None).claimed, "SKIPPED", "misfire-coalesced", 0, None, DUE, None, "EVENT")
+    return Ended(held(lease_token, "missed").claimed, "SKIPPED", "misfire-coalesced", 0, None, DUE, None, "EVENT")
 
 
 def held(lease_token: int, message: str, occurrence: UUID = OCCURRENCE) -> HeldOccurrence:
@@ -127,6 +127,21 @@ def held(lease_token: int, message: str, occurrence: UUID = OCCURRENCE) -> HeldO
     row = ("acme", UUID(int=1), occurrence, "SCHEDULED", 1, DUE.timestamp(), at, at, lease_token, 0, False, False)
     claimed = Claimed(*row, "(0,1)", 1, "ACTIVE", None)
     return HeldOccurrence(claimed, message, "NATS", "EVENT", Retry(), None, fire_at=0.0, lease_ends=FOR_LONG)
+
+
+async def attempted(
+    deliver: DeliverOccurrences, broker: Broker, item: HeldOccurrence, *, is_under_way: bool
+) -> "asyncio.Task[int]":
+    """Start an attempt at it; return the sending, which has ended or waits until the broker may answer."""
+    broker.may_answer.clear()
+    deliver.hold([item])
+    deliver.start_due()
+    sending = asyncio.create_task(deliver.broker_step("NATS"))
+    await asyncio.sleep(0)
+    if not is_under_way:
+        broker.may_answer.set()
+        await sending
+    return sending
 
 
 async def test_what_was_not_started_is_dropped_for_what_was_claimed_now(
@@ -153,14 +168,10 @@ async def test_a_revocation_reaches_an_occurrence_however_often_it_was_claimed(
 async def test_what_was_started_is_not_started_again_and_its_outcome_goes_by_the_newer_lease(
     deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue
 ) -> None:
-    broker.may_answer.clear()
-    deliver.hold([held(1, "first")])
-    deliver.start_due()
-    under_way = asyncio.create_task(deliver.broker_step("NATS"))
-    await asyncio.sleep(0)
+    sending = await attempted(deliver, broker, held(1, "first"), is_under_way=True)
     deliver.hold([held(2, "second")])
     broker.may_answer.set()
-    await under_way
+    await sending
     deliver.start_due()
     await outcomes.step()
     assert broker.sent == ["first"]
@@ -173,14 +184,7 @@ async def test_a_target_that_is_gone_is_that_of_the_revision_it_was_sent_by(
     deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue, is_under_way: bool
 ) -> None:
     broker.outcome = Refused("gone", 410, disable=True)
-    broker.may_answer.clear()
-    deliver.hold([held(1, "to the old address")])
-    deliver.start_due()
-    sending = asyncio.create_task(deliver.broker_step("NATS"))
-    await asyncio.sleep(0)
-    if not is_under_way:
-        broker.may_answer.set()
-        await sending
+    sending = await attempted(deliver, broker, held(1, "to the old address"), is_under_way=is_under_way)
     edited = held(2, "to the new address")
     edited.claimed.schedule_revision = 2
     deliver.hold([edited])
@@ -194,14 +198,7 @@ async def test_a_target_that_is_gone_is_that_of_the_revision_it_was_sent_by(
 async def test_what_a_newer_claim_would_end_unattempted_is_what_its_attempt_here_made_of_it(
     deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue, is_under_way: bool
 ) -> None:
-    broker.may_answer.clear()
-    deliver.hold([held(1, "first")])
-    deliver.start_due()
-    sending = asyncio.create_task(deliver.broker_step("NATS"))
-    await asyncio.sleep(0)
-    if not is_under_way:
-        broker.may_answer.set()
-        await sending
+    sending = await attempted(deliver, broker, held(1, "first"), is_under_way=is_under_way)
     deliver.end_claimed([missed(2)])
     broker.may_answer.set()
     await sending
