@@ -281,11 +281,13 @@ async def test_a_probe_whose_sender_fails_of_itself_leaves_its_place_to_the_next
     await receivers.opened()
     receivers.clock.seconds = PROBE_AFTER
     shown: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: shown.append(context["exception"]))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: shown.append(context["exception"]))
     assert receivers.lanes.add(held("acme"))
     await receivers.settle()
     receivers._under_way.pop(0).set_exception(KeyError("defect"))
     await receivers.settle()
+    loop.set_exception_handler(None)  # the loop is that of other tests as well
     assert [type(error) for error in shown] == [KeyError]
     assert receivers.lanes.add(held("acme"))
     await receivers.settle()
