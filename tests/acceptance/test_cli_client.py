@@ -36,7 +36,8 @@ def problem(status: int, **members: Any) -> Any:
 
 
 def answer(document: object, status: int = 200) -> Any:
-    return reply(status, headers={"Content-Type": "application/json"}, body=json.dumps(document).encode())
+    headers = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
+    return reply(status, headers=headers, body=json.dumps(document).encode())
 
 
 async def test_every_request_carries_the_token_and_the_tenant(receiver: Receiver) -> None:
@@ -178,11 +179,17 @@ class TestRefusals:
         ended = await scheduler("schedules", "list", environment=environment(receiver))
         assert (ended.exit_code, ended.error) == (1, "502 Bad Gateway: <h1>bad gateway</h1>")
 
-    async def test_an_answer_of_another_service_is_no_traceback(self, receiver: Receiver) -> None:
-        receiver.always(reply(200, body=b"<h1>welcome</h1>"))
+    @pytest.mark.parametrize("body", [b"<h1>welcome</h1>", b'{"status": "ok"}', b""])
+    async def test_an_answer_of_another_service_is_no_traceback(self, receiver: Receiver, body: bytes) -> None:
+        receiver.always(reply(200, body=body))
         ended = await scheduler("schedules", "list", environment=environment(receiver))
-        assert ended.exit_code == 1
-        assert "SCHEDULER_URL" in ended.error
+        assert (ended.exit_code, "SCHEDULER_URL" in ended.error) == (1, True)
+
+    @pytest.mark.parametrize("document", [{"errors": "none"}, {"errors": [1]}, ["no"]])
+    async def test_a_refusal_of_another_service_is_quoted(self, receiver: Receiver, document: object) -> None:
+        receiver.always(answer(document, status=404))
+        ended = await scheduler("schedules", "list", environment=environment(receiver))
+        assert (ended.exit_code, ended.error) == (1, f"404 Not Found: {json.dumps(document)}")
 
     async def test_an_api_that_is_away_is_told_with_what_to_check(self) -> None:
         away = {"SCHEDULER_URL": "http://127.0.0.1:1", "SCHEDULER_TOKEN": "t", "SCHEDULER_TENANT": "acme"}

@@ -15,6 +15,7 @@ from scheduler_domain.domain.errors import ConfigurationError, SchedulerError
 
 _ANSWERS_WITHIN = 30.0  # seconds: an edit may wait until dispatchers have let go of what they hold
 _LOCAL = "http://127.0.0.1:3080"
+_PROBLEM = "application/problem+json"
 
 
 class ApiClient:
@@ -57,13 +58,15 @@ class ApiClient:
             raise SchedulerError("what was given on the command line is not UTF-8 text") from None
         if not answer.is_success:
             raise SchedulerError(_explained(answer))
+        if "X-Request-Id" not in answer.headers:  # on each answer of the API
+            raise self._foreign()
         return answer
 
     def _decoded(self, text: bytes) -> Any:
         try:
             return json.loads(text)
         except ValueError:
-            raise SchedulerError(f"{self._url} does not answer as the API does: is SCHEDULER_URL right?") from None
+            raise self._foreign() from None
 
     def schedule_path(self, reference: str) -> str:
         """Return the path of a schedule that is named by its id or its key."""
@@ -83,6 +86,9 @@ class ApiClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+    def _foreign(self) -> SchedulerError:
+        return SchedulerError(f"{self._url} does not answer as the API does: is SCHEDULER_URL right?")
 
     def _unreachable(self, error: httpx.TransportError) -> str:
         if isinstance(error, httpx.TimeoutException):
@@ -132,7 +138,7 @@ def _required(environ: Mapping[str, str], name: str) -> str:
 def _explained(answer: httpx.Response) -> str:
     """Return a problem document (RFC 9457) as lines: what was refused, then each place with what is accepted there."""
     try:
-        problem = answer.json()
+        problem = answer.json() if answer.headers.get("Content-Type", "").startswith(_PROBLEM) else None
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
