@@ -4,13 +4,20 @@ The tables are filled after the first statement was planned, as in life: a plan 
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy import Select
 
+from scheduler_domain.application.ports.dead_letters import DeadLettersWanted
+from scheduler_domain.application.ports.occurrences import OccurrencesWanted
+from scheduler_domain.domain.occurrence import Status
+from scheduler_domain.infra.postgres import composed
+from scheduler_domain.infra.postgres.dead_letters import _oldest
+from scheduler_domain.infra.postgres.occurrence_lists import _count, _page
 from scheduler_domain.infra.postgres.pool import _SESSION, tenant_statement
 from scheduler_domain.infra.postgres.statements import statement
 
@@ -60,10 +67,24 @@ async def plan_of(
     connection: "asyncpg.Connection[asyncpg.Record]", text: str, *arguments: object
 ) -> list[dict[str, Any]]:
     """Run the statement as tenant t1, undo it, and return the nodes of its plan."""
+    return await _plan_of(connection, text, "t1", *arguments)
+
+
+async def composed_plan_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", query: Select[Any]
+) -> list[dict[str, Any]]:
+    """Run a query of tenant t1 that was composed, and return the nodes of its plan."""
+    text, values = composed.compiled(query)
+    return await _plan_of(connection, text, *values)
+
+
+async def _plan_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", text: str, *arguments: object
+) -> list[dict[str, Any]]:
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("SELECT set_config('app.tenant_id', 't1', true)")
-    explained = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", "t1", *arguments)
+    explained = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", *arguments)
     await transaction.rollback()
     return list(_nodes(json.loads(explained)[0]["Plan"]))
 
@@ -106,3 +127,40 @@ async def test_a_page_of_schedules_costs_by_the_page(
     api_connection: "asyncpg.Connection[asyncpg.Record]", stored: UUID
 ) -> None:
     assert_looked_up(await plan_of(api_connection, statement("read_schedules"), [stored]))
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.SKIPPED, Status.CANCELLED])
+@pytest.mark.parametrize("list_of", [_count, _page])
+async def test_what_did_not_complete_is_found_by_its_status(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    api_connection: "asyncpg.Connection[asyncpg.Record]",
+    stored: UUID,
+    status: Status,
+    list_of: Callable[[str, OccurrencesWanted], Select[Any]],
+) -> None:
+    await end_otherwise(connection, stored, status)
+    nodes = await composed_plan_of(api_connection, list_of("t1", OccurrencesWanted(status=status)))
+    assert_ledger_rows_read(nodes, INSTANTS_EACH)
+
+
+async def test_dead_letters_are_found_by_their_status(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    api_connection: "asyncpg.Connection[asyncpg.Record]",
+    stored: UUID,
+) -> None:
+    await end_otherwise(connection, stored, Status.FAILED)
+    nodes = await composed_plan_of(api_connection, _oldest("t1", DeadLettersWanted(), 100))
+    assert_ledger_rows_read(nodes, INSTANTS_EACH)
+
+
+async def end_otherwise(connection: "asyncpg.Connection[asyncpg.Record]", schedule_id: UUID, status: Status) -> None:
+    """Make all that has ended of one schedule end as this."""
+    await connection.execute(
+        "UPDATE ledger SET status = $2, reason = 'because' WHERE schedule_id = $1", schedule_id, status.value
+    )
+
+
+def assert_ledger_rows_read(nodes: list[dict[str, Any]], expected: int) -> None:
+    scans = [node for node in nodes if node.get("Relation Name", "").startswith("ledger")]
+    read = sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in scans)
+    assert (read, {node["Node Type"] for node in scans} & {"Seq Scan"}) == (expected, set())

@@ -13,7 +13,12 @@ _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # untyped upstrea
 
 async def fetch(connection: Connection, query: Select[Any]) -> list[asyncpg.Record]:
     """Run a composed query; values travel as parameters, never in the text."""
-    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    values = [compiled.params[name] for name in compiled.positiontup or ()]
-    rows: list[asyncpg.Record] = await connection.fetch(compiled.string, *values)
+    text, values = compiled(query)
+    rows: list[asyncpg.Record] = await connection.fetch(text, *values)
     return rows
+
+
+def compiled(query: Select[Any]) -> tuple[str, list[Any]]:
+    """Return the text of a composed query, and its parameters in order."""
+    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return compiled.string, [compiled.params[name] for name in compiled.positiontup or ()]

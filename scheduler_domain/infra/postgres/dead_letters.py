@@ -66,7 +66,7 @@ async def _replay(connection: Connection, tenant_id: str, ids: Sequence[UUID], w
 def _oldest(tenant_id: str, wanted: DeadLettersWanted, most: int) -> Select[Any]:
     query = select(ledger.c.id, ledger.c.scheduled_for).where(
         ledger.c.tenant_id == tenant_id,
-        # Written out, not bound: only so does the planner know that the partial index of dead letters applies.
+        # Written out, not bound: only so does the planner know that the partial index applies.
         ledger.c.status == literal_column("'FAILED'"),
     )
     if wanted.schedule_id is not None:

@@ -3,9 +3,10 @@
 Each side is cut to the page before the two are merged. A status lives on one side only, and spares the other.
 
 Of the ledger, a page after a cursor reads its own rows and the rest of the instants that they share (the index has no
-ids), however long the history is: there is an index in this order for a tenant, for a schedule and for dead letters.
-Three things read more. Any other filter by status is judged row by row, so a rare status walks the history; a page by
-number reads what it steps over; and the queue, which has no such index, gives all rows of the tenant or the schedule.
+ids), however long the history is: there is an index in this order for a tenant, for a schedule, and for each status of
+a tenant but COMPLETED. Four things read more. Where few were COMPLETED, these are looked for among all; so is a status
+of one schedule, among all of that schedule or of that status; a page by number reads what it steps over; and the queue,
+which has no such index, gives all rows of the tenant or the schedule.
 What bounds them is time: page and count together have `pool.COMMAND_TIMEOUT`, then the answer is 503.
 """
 
@@ -153,7 +154,7 @@ def _ended(status: Status | None) -> Select[Any]:
     query = select(*columns, cast(null(), _INSTANT).label("next_attempt_at"))
     if status is None:
         return query
-    # Written out, not bound: only so does the planner know that the partial index of dead letters applies.
+    # Written out, not bound: only so does the planner know that the partial index applies.
     return query.where(ledger.c.status == literal_column(f"'{status.value}'"))
 
 
