@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -50,13 +51,13 @@ class Circuits:
         self._changes: list[CircuitChange] = []
         self._forgets_at = -math.inf
 
-    def lets_through(self, lane: Lane) -> bool:
+    def lets_through(self, lane: Lane, schedule_id: UUID) -> bool:
         """Tell whether a request of the lane may wait for its slot; the one that comes for the probe has become it."""
         circuit = self._circuits.get(lane)
         if circuit is None:
             return True
         before = circuit.state
-        is_through = circuit.lets_through(self._clock.monotonic())
+        is_through = circuit.lets_through(self._clock.monotonic(), schedule_id)
         if circuit.state is not before:
             self._show(_host(lane))
         return is_through
@@ -78,7 +79,9 @@ class Circuits:
             return False
         before = circuit.state
         is_answered = None if outcome is None else answered(outcome)
-        circuit.end(stretch, is_answered=is_answered, now=self._clock.monotonic(), jitter=self._chance())
+        has_status = getattr(outcome, "status_code", None) is not None
+        now, jitter = self._clock.monotonic(), self._chance()
+        circuit.end(stretch, is_answered=is_answered, now=now, jitter=jitter, has_status=has_status)
         if circuit.state is not before:
             self._changed(lane, circuit, before, outcome)
         return circuit.state is CircuitState.OPEN

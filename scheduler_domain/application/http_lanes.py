@@ -86,7 +86,7 @@ class HttpLanes:
         tenant = self._tenants.get(item.claimed.tenant_id)
         if tenant is not None and tenant.waiting_count > self._free_places // _WAITING_SHARE:
             return False
-        if not self._circuits.lets_through((item.claimed.tenant_id, item.lane)):
+        if not self._circuits.lets_through((item.claimed.tenant_id, item.lane), item.claimed.schedule_id):
             return False
         lane = self._lane(item)
         lane.waiting.append(item)

@@ -13,6 +13,7 @@ from collections import deque
 from datetime import timedelta
 from enum import IntEnum
 from typing import assert_never
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -44,6 +45,8 @@ class CircuitTerms(Struct, frozen=True):
     failed_share: float = 0.5
     first_probe_after: timedelta = timedelta(seconds=30)
     longest_wait: timedelta = timedelta(minutes=5)
+    probes_in_a_round: int = 3
+    """How many schedules have to be answered with trouble, each once, before it is left alone for another wait."""
 
 
 USUAL_TERMS = CircuitTerms()
@@ -81,28 +84,49 @@ class Circuit:
     the only request is the probe.
     """
 
-    __slots__ = ("_failures_in_a_row", "_terms", "_used_at", "_wait", "_window", "probe_at", "state", "stretch")
+    __slots__ = (
+        "_came_at",
+        "_failures_in_a_row",
+        "_prober",
+        "_terms",
+        "_troubled",
+        "_used_at",
+        "_wait",
+        "_window",
+        "probe_at",
+        "state",
+        "stretch",
+    )
 
     def __init__(self, terms: CircuitTerms) -> None:
         self.state = CircuitState.CLOSED
         self.stretch = 0
         self.probe_at = -math.inf
-        """From when on whoever comes is the probe; while that is under way, when it came."""
+        """From when on whoever comes is the probe, the first of a round."""
+        self._prober: UUID | None = None
+        self._came_at = -math.inf
+        self._troubled: set[UUID] = set()  # the schedules whose probes of this round were answered with trouble
         self._terms = terms
         self._wait = terms.first_probe_after
         self._failures_in_a_row = 0
         self._window = _Window()
         self._used_at = -math.inf
 
-    def lets_through(self, now: float) -> bool:
-        """Tell whether one more request may go; where the probe is due, whoever asks has become it.
+    def lets_through(self, now: float, schedule_id: UUID) -> bool:
+        """Tell whether one more request may go; where a probe is due, the schedule that asks has become it.
 
         It is to `begin`, or to be let go of.
         """
-        if self.state is CircuitState.OPEN and now >= self.probe_at:
-            self.state, self.probe_at = CircuitState.HALF_OPEN, now
+        if self.state is CircuitState.OPEN and self._may_probe(now, schedule_id):
+            self.state, self._prober, self._came_at = CircuitState.HALF_OPEN, schedule_id, now
             return True
         return self.state is CircuitState.CLOSED
+
+    def _may_probe(self, now: float, schedule_id: UUID) -> bool:
+        if now >= self.probe_at:
+            self._troubled.clear()
+            return True
+        return 0 < len(self._troubled) < self._terms.probes_in_a_round and schedule_id not in self._troubled
 
     def wait(self, now: float) -> timedelta | None:
         """Return how long who was not let through had better wait; None where it is closed.
@@ -114,7 +138,7 @@ class Circuit:
             case CircuitState.CLOSED:
                 return None
             case CircuitState.HALF_OPEN:
-                return timedelta(seconds=now - self.probe_at)
+                return timedelta(seconds=now - self._came_at)
             case CircuitState.OPEN:
                 return timedelta(seconds=max(self.probe_at - now, 0))
 
@@ -123,10 +147,13 @@ class Circuit:
         self._used_at = now
         return self.stretch
 
-    def end(self, stretch: int, *, is_answered: bool | None, now: float, jitter: float) -> None:
+    def end(
+        self, stretch: int, *, is_answered: bool | None, now: float, jitter: float, has_status: bool = False
+    ) -> None:
         """Take how a request ended that began in `stretch`; `jitter` in [0, 1) lengthens the wait for a probe.
 
         None stands for one that says nothing of the receiver, or was let go of: a probe leaves its place to the next.
+        What failed although it `has_status` was answered with trouble.
         """
         if stretch != self.stretch:
             return
@@ -139,7 +166,7 @@ class Circuit:
         elif is_answered:
             self._close()
         else:
-            self._wait = min(self._wait * 2, self._terms.longest_wait)
+            self._take_failed_probe(has_status=has_status)
             self._open(now, jitter)
 
     def is_idle(self, now: float) -> bool:
@@ -151,7 +178,7 @@ class Circuit:
             case CircuitState.CLOSED:
                 return now - self._used_at > 2 * WINDOW_SECONDS
             case CircuitState.OPEN:
-                return now - self.probe_at > UNASKED_AFTER.total_seconds()
+                return now - max(self.probe_at, self._used_at) > UNASKED_AFTER.total_seconds()
             case CircuitState.HALF_OPEN:
                 return False
 
@@ -169,6 +196,14 @@ class Circuit:
         is_enough = window.outcome_count >= self._terms.judged_from
         return is_enough and window.failure_count >= self._terms.failed_share * window.outcome_count
 
+    def _take_failed_probe(self, *, has_status: bool) -> None:
+        if not self._troubled:  # the first of its round
+            self._wait = min(self._wait * 2, self._terms.longest_wait)
+        if has_status and self._prober is not None:
+            self._troubled.add(self._prober)
+        else:
+            self._troubled.clear()
+
     def _open(self, now: float, jitter: float) -> None:
         self.state = CircuitState.OPEN
         self.stretch += 1
@@ -178,6 +213,7 @@ class Circuit:
         self.state = CircuitState.CLOSED
         self.stretch += 1
         self._wait = self._terms.first_probe_after
+        self._troubled.clear()
         self._failures_in_a_row = 0
         self._window = _Window()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from scheduler_domain.domain.outcome import Accepted, Delivered, Outcome, Refuse
 
 TERMS = CircuitTerms()
 ROUNDING = 1e-6
+ANY, OTHER, THIRD, FOURTH = (UUID(int=number) for number in range(1, 5))
 FIRST, LONGEST = TERMS.first_probe_after.total_seconds(), TERMS.longest_wait.total_seconds()
 
 
@@ -37,7 +39,7 @@ def opened(now: float = 0.0) -> Circuit:
 
 
 def probed(circuit: Circuit, now: float, *, is_answered: bool | None) -> None:
-    assert circuit.lets_through(now)
+    assert circuit.lets_through(now, ANY)
     circuit.end(circuit.begin(now), is_answered=is_answered, now=now, jitter=0.0)
 
 
@@ -65,16 +67,16 @@ def test_what_ended_more_than_a_minute_ago_does_not_count() -> None:
 
 def test_it_lets_one_through_when_its_probe_is_due_and_nobody_before_or_beside() -> None:
     circuit = opened()
-    assert not circuit.lets_through(FIRST - 0.001)
-    assert circuit.lets_through(FIRST)
+    assert not circuit.lets_through(FIRST - 0.001, ANY)
+    assert circuit.lets_through(FIRST, ANY)
     assert circuit.state is CircuitState.HALF_OPEN
-    assert not circuit.lets_through(FIRST + LONGEST)
+    assert not circuit.lets_through(FIRST + LONGEST, ANY)
 
 
 def test_who_is_not_let_through_waits_for_the_probe_or_as_long_again_as_it_is_under_way() -> None:
     circuit = opened()
     assert [circuit.wait(at) for at in (10, FIRST, FIRST + 5)] == [timedelta(seconds=20), timedelta(0), timedelta(0)]
-    circuit.lets_through(FIRST + 5)
+    circuit.lets_through(FIRST + 5, ANY)
     assert [circuit.wait(at) for at in (FIRST + 5, FIRST + 9)] == [timedelta(0), timedelta(seconds=4)]
     circuit.end(circuit.begin(FIRST + 9), is_answered=True, now=FIRST + 9, jitter=0.0)
     assert circuit.wait(FIRST + 9) is None
@@ -102,7 +104,53 @@ def test_a_probe_that_says_nothing_leaves_its_place_to_the_next() -> None:
     circuit = opened()
     probed(circuit, FIRST, is_answered=None)
     assert circuit.state is CircuitState.OPEN
-    assert circuit.lets_through(FIRST)
+    assert circuit.lets_through(FIRST, ANY)
+
+
+def troubled(circuit: Circuit, now: float, schedule_id: UUID) -> None:
+    assert circuit.lets_through(now, schedule_id)
+    circuit.end(circuit.begin(now), is_answered=False, now=now, jitter=0.0, has_status=True)
+
+
+def test_a_probe_that_is_answered_with_trouble_may_be_contradicted_by_another_schedule_at_once() -> None:
+    circuit = opened()
+    troubled(circuit, FIRST, ANY)
+    assert not circuit.lets_through(FIRST, ANY)
+    assert circuit.lets_through(FIRST, OTHER)
+    assert not circuit.lets_through(FIRST, THIRD)
+    circuit.end(circuit.begin(FIRST), is_answered=True, now=FIRST, jitter=0.0)
+    assert circuit.state is CircuitState.CLOSED
+
+
+def test_after_three_schedules_it_is_left_alone_for_one_wait_more_and_then_all_may_probe_again() -> None:
+    circuit = opened()
+    for schedule_id in (ANY, OTHER, THIRD):
+        troubled(circuit, FIRST, schedule_id)
+    assert not circuit.lets_through(FIRST * 3 - 0.001, FOURTH)
+    assert circuit.probe_at == FIRST * 3
+    for schedule_id in (ANY, OTHER, THIRD):
+        troubled(circuit, FIRST * 3, schedule_id)
+    assert circuit.probe_at == FIRST * 7
+    assert not circuit.lets_through(FIRST * 7 - 0.001, FOURTH)
+
+
+def test_a_probe_that_is_not_answered_at_all_speaks_for_every_schedule() -> None:
+    circuit = opened()
+    troubled(circuit, FIRST, ANY)
+    assert circuit.lets_through(FIRST, OTHER)
+    circuit.end(circuit.begin(FIRST), is_answered=False, now=FIRST, jitter=0.0)
+    assert not circuit.lets_through(FIRST * 3 - 0.001, THIRD)
+    assert circuit.probe_at == FIRST * 3
+
+
+def test_one_that_would_contradict_and_is_let_go_of_leaves_its_place_to_the_next() -> None:
+    circuit = opened()
+    troubled(circuit, FIRST, ANY)
+    assert circuit.lets_through(FIRST, OTHER)
+    circuit.end(circuit.begin(FIRST), is_answered=None, now=FIRST, jitter=0.0)
+    assert not circuit.lets_through(FIRST, ANY)
+    troubled(circuit, FIRST, THIRD)
+    assert circuit.probe_at == FIRST * 3
 
 
 @pytest.mark.parametrize("is_answered", [True, False, None])
@@ -112,7 +160,7 @@ def test_what_was_under_way_when_it_opened_changes_nothing(is_answered: bool | N
     taking(circuit, "-" * 10)
     circuit.end(late, is_answered=is_answered, now=1.0, jitter=0.0)
     assert (circuit.state, circuit.probe_at) == (CircuitState.OPEN, FIRST)
-    assert circuit.lets_through(FIRST)
+    assert circuit.lets_through(FIRST, ANY)
     circuit.end(late, is_answered=is_answered, now=FIRST, jitter=0.0)
     assert circuit.state is CircuitState.HALF_OPEN
 
@@ -124,7 +172,7 @@ def test_it_is_forgotten_once_nothing_it_counted_matters() -> None:
     hour = UNASKED_AFTER.total_seconds()
     assert not circuit.is_idle(FIRST + hour)
     assert circuit.is_idle(FIRST + hour + 1)
-    circuit.lets_through(FIRST + hour)
+    circuit.lets_through(FIRST + hour, ANY)
     assert not circuit.is_idle(FIRST + 2 * hour)
 
 
@@ -174,7 +222,7 @@ def test_it_opens_exactly_when_the_rule_says_so(ends: list[tuple[int, float]], f
 
 
 @given(st.data())
-def test_while_it_is_not_closed_one_request_at_most_is_under_way_and_its_probes_keep_their_distance(
+def test_while_it_is_not_closed_one_request_at_most_is_under_way_and_those_of_a_schedule_keep_their_distance(
     data: st.DataObject,
 ) -> None:
     circuit, now = opened(), 0.0
@@ -184,14 +232,15 @@ def test_while_it_is_not_closed_one_request_at_most_is_under_way_and_its_probes_
     for _ in range(data.draw(st.integers(1, 40))):
         now += data.draw(st.floats(0, 400))
         match data.draw(st.sampled_from(["come", "end", "late"])):
-            case "come" if circuit.lets_through(now):
+            case "come" if circuit.lets_through(now, ANY):
                 assert probe is None
                 assert now - last_failed_at >= wait - ROUNDING
                 probe = circuit.begin(now)
             case "end" if probe is not None:
                 is_answered = data.draw(st.sampled_from([False, None, True]))
                 jitter = data.draw(st.floats(0, 1, exclude_max=True))
-                circuit.end(probe, is_answered=is_answered, now=now, jitter=jitter)
+                has_status = data.draw(st.booleans())
+                circuit.end(probe, is_answered=is_answered, now=now, jitter=jitter, has_status=has_status)
                 if is_answered:
                     assert circuit.state is CircuitState.CLOSED
                     return
@@ -207,4 +256,4 @@ def test_while_it_is_not_closed_one_request_at_most_is_under_way_and_its_probes_
     # Nobody who goes away takes the probe along.
     if probe is not None:
         circuit.end(probe, is_answered=None, now=now, jitter=0.0)
-    assert circuit.lets_through(max(now, circuit.probe_at))
+    assert circuit.lets_through(max(now, circuit.probe_at), ANY)
