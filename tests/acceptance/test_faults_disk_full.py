@@ -72,6 +72,7 @@ async def test_a_full_disk_refuses_writes_serves_reads_and_loses_nothing(
         schedules = await store_schedules(connection, tenant, 2_000, of=stored_definition(target=target))
         due_at = datetime.now(UTC) + timedelta(seconds=5)
         keys = await store_due(connection, tenant, schedules, due_at)
+        await eventually(lambda: all_claimed(connection), within=5)
         await fill(connection)
         assert datetime.now(UTC) < due_at, "the disk was not full in time"
 
@@ -100,6 +101,10 @@ async def fill(connection: asyncpg.Connection) -> None:
         with suppress(asyncpg.DiskFullError):
             while True:
                 await connection.execute(FILL_MORE, rows)
+
+
+async def all_claimed(connection: asyncpg.Connection) -> bool:
+    return not await connection.fetchval("SELECT count(*) FROM scheduler.due_queue WHERE leased_by IS NULL")
 
 
 async def all_completed(connection: asyncpg.Connection, tenant: str, count: int) -> bool:
