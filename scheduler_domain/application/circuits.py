@@ -79,7 +79,7 @@ class Circuits:
             return False
         before = circuit.state
         is_answered = None if outcome is None else answered(outcome)
-        has_status = getattr(outcome, "status_code", None) is not None
+        has_status = outcome is not None and outcome.status_code is not None
         now, jitter = self._clock.monotonic(), self._chance()
         circuit.end(stretch, is_answered=is_answered, now=now, jitter=jitter, has_status=has_status)
         if circuit.state is not before:

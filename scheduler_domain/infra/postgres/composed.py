@@ -20,5 +20,5 @@ async def fetch(connection: Connection, query: Select[Any]) -> list[asyncpg.Reco
 
 def compiled(query: Select[Any]) -> tuple[str, list[Any]]:
     """Return the text of a composed query, and its parameters in order."""
-    compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return compiled.string, [compiled.params[name] for name in compiled.positiontup or ()]
+    text = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return text.string, [text.params[name] for name in text.positiontup or ()]

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, literal, literal_column, select, tuple_
+from sqlalchemy import Select, literal, select, tuple_
 
 from scheduler_domain.application.ports.answers import RememberedAnswer
 from scheduler_domain.application.ports.dead_letters import DeadLettersWanted, Replayed
+from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.domain.replay import MOST_ATTEMPTS
 from scheduler_domain.infra.postgres import composed
 from scheduler_domain.infra.postgres.answers import remember
@@ -16,7 +17,7 @@ from scheduler_domain.infra.postgres.connections import Connection
 from scheduler_domain.infra.postgres.page_cursors import cursor_instant, cursor_place, cursor_text
 from scheduler_domain.infra.postgres.pool import TenantPool
 from scheduler_domain.infra.postgres.statements import statement
-from scheduler_domain.infra.postgres.tables import ledger
+from scheduler_domain.infra.postgres.tables import ended_as, ledger
 
 _ORDER: Final = "deadLetters"
 
@@ -64,11 +65,7 @@ async def _replay(connection: Connection, tenant_id: str, ids: Sequence[UUID], w
 
 
 def _oldest(tenant_id: str, wanted: DeadLettersWanted, most: int) -> Select[Any]:
-    query = select(ledger.c.id, ledger.c.scheduled_for).where(
-        ledger.c.tenant_id == tenant_id,
-        # Written out, not bound: only so does the planner know that the partial index applies.
-        ledger.c.status == literal_column("'FAILED'"),
-    )
+    query = select(ledger.c.id, ledger.c.scheduled_for).where(ledger.c.tenant_id == tenant_id, ended_as(Status.FAILED))
     if wanted.schedule_id is not None:
         query = query.where(ledger.c.schedule_id == wanted.schedule_id)
     if wanted.from_ is not None:

@@ -41,7 +41,7 @@ from scheduler_domain.domain.occurrence import Status
 from scheduler_domain.infra.postgres import composed
 from scheduler_domain.infra.postgres.page_cursors import cursor_instant, cursor_place, cursor_text
 from scheduler_domain.infra.postgres.pool import TenantPool
-from scheduler_domain.infra.postgres.tables import attempt, due_queue, ledger
+from scheduler_domain.infra.postgres.tables import attempt, due_queue, ended_as, ledger
 
 _ORDER: Final = "scheduledFor"
 _UNFINISHED: Final = frozenset({Status.PENDING, Status.PROCESSING})
@@ -152,10 +152,7 @@ def _ended(status: Status | None) -> Select[Any]:
     outcome = ("fired_at", "ended_at", "duration_ms", "lateness_ms", "status_code", "error", "response_excerpt")
     columns = [ledger.c[name] for name in (*names, *outcome)]
     query = select(*columns, cast(null(), _INSTANT).label("next_attempt_at"))
-    if status is None:
-        return query
-    # Written out, not bound: only so does the planner know that the partial index applies.
-    return query.where(ledger.c.status == literal_column(f"'{status.value}'"))
+    return query if status is None else query.where(ended_as(status))
 
 
 def _attempts(page: FromClause, tenant_id: str) -> ColumnElement[Any]:

@@ -1,7 +1,9 @@
 """The columns that lists are composed of, for SQLAlchemy Core. Statements that lock or change are files in sql/."""
 
-from sqlalchemy import DateTime, Integer, SmallInteger, Text, column, table
+from sqlalchemy import ColumnElement, DateTime, Integer, SmallInteger, Text, column, literal_column, table
 from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from scheduler_domain.domain.occurrence import Status
 
 _INSTANT = DateTime(timezone=True)
 
@@ -80,3 +82,11 @@ attempt = table(
     column("error", Text),
     column("response_excerpt", Text),
 )
+
+
+def ended_as(status: Status) -> ColumnElement[bool]:
+    """Return the condition on `ledger` that an occurrence ended so.
+
+    Written out, not bound: only so does the planner know that a partial index applies.
+    """
+    return ledger.c.status == literal_column(f"'{status.value}'")
