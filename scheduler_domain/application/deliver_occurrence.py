@@ -62,6 +62,7 @@ class DeliverOccurrences:
         self._circuits = Circuits(clock, measurements, circuit_terms)
         self._http = HttpLanes(http_slots, self._deliver_one, self.refuse, self._circuits, most_webhooks_waiting)
         self._open: dict[UUID, HeldOccurrence] = {}
+        self._being_sent = 0
         self._asking, self._refused = _Waiting(), _Waiting()
 
     @property
@@ -73,6 +74,11 @@ class DeliverOccurrences:
     def is_bursting(self) -> bool:
         """True while more is due than fits in the sends that are under way: recording can wait a moment."""
         return any(len(ready) > LARGEST_SEND for ready in self._ready.values())
+
+    @property
+    def is_calm(self) -> bool:
+        """True when brokers have answered all but what one send holds: a burst is over, not only on its way."""
+        return self._being_sent <= LARGEST_SEND
 
     def open(self) -> list[HeldOccurrence]:
         return list(self._open.values())
@@ -237,9 +243,13 @@ class DeliverOccurrences:
     async def _deliver_batch(self, sender: BrokerSender, batch: Sequence[HeldOccurrence]) -> None:
         fired_at = self._clock.now()
         began = self._clock.monotonic()
-        with self._tracer.step("deliver") as traced:
-            traced.handled(len(batch))
-            outcomes = await sender.send([item.message for item in batch], fired_at_text(fired_at))
+        self._being_sent += len(batch)
+        try:
+            with self._tracer.step("deliver") as traced:
+                traced.handled(len(batch))
+                outcomes = await sender.send([item.message for item in batch], fired_at_text(fired_at))
+        finally:
+            self._being_sent -= len(batch)
         self._ended(batch, outcomes, fired_at, self._clock.monotonic() - began)
 
     async def _deliver_one(self, item: HeldOccurrence) -> Outcome | None:

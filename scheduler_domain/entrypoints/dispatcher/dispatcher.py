@@ -174,10 +174,13 @@ class Dispatcher:
     def _holds_back(self) -> bool:
         """Recording waits while a burst fires, for both need the same processors; not for long, though.
 
+        A burst that began lasts until its last sends are acknowledged, which recording beside them would delay.
         What was delivered and is not recorded is delivered again after a crash, and a broker that is slow looks like a
         burst that does not end.
         """
-        if not self._parts.deliver.is_bursting:
+        deliver = self._parts.deliver
+        lasts = self._burst_began is not None and not deliver.is_calm
+        if not (deliver.is_bursting or lasts):
             self._burst_began = None
             return False
         now = asyncio.get_running_loop().time()
