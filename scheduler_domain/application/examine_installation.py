@@ -70,7 +70,7 @@ async def _looked_at(
     if inspect is None and variable == "REDIS_URL":
         return [Finding(subject, Judgement.OK, "not used: a PostgreSQL advisory lock decides who plans")]
     if inspect is None:
-        mend = f"set {variable}, or run `scheduler dev`, which brings its own"
+        mend = f"set {variable}; while `scheduler dev` runs, `. .scheduler/servers.env` names its own"
         return [Finding(subject, Judgement.BROKEN, f"{variable} is not set", mend)]
     try:
         return list(judge(await inspect()))

@@ -82,6 +82,11 @@ async def dev(processes: Processes, tmp_path: Path) -> AsyncIterator[Ready]:
     await running.client.aclose()
 
 
+def _exported(file: Path) -> dict[str, str]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return dict(shlex.split(line)[1].split("=", 1) for line in lines)
+
+
 def child(process: RunningProcess, *words: str) -> psutil.Process:
     """Return the process below `process` whose command line holds all the words."""
     return next(
@@ -124,8 +129,7 @@ class TestReady:
         assert response.status_code == 201, response.text
 
     async def test_another_terminal_needs_one_line_to_speak_to_it(self, shared: Ready) -> None:
-        lines = (shared.data / "client.env").read_text(encoding="utf-8").splitlines()
-        environment = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+        environment = _exported(shared.data / "client.env")
         created = await scheduler(
             *("schedules", "create", "--name", "Hello", "--key", "terminal", "--cron", "@daily", "--event", "hello"),
             environment=environment,
@@ -134,9 +138,20 @@ class TestReady:
         listed = await scheduler("schedules", "list", "--json", environment=environment)
         assert "terminal" in [item["key"] for item in json.loads(listed.stdout)["items"]]
 
+    async def test_another_terminal_finds_the_servers_by_one_line(self, shared: Ready) -> None:
+        environment = _exported(shared.data / "servers.env")
+        examined = await scheduler("doctor", "--json", environment=environment)
+        states = {item["check"]: item["state"] for item in json.loads(examined.stdout)}
+        assert examined.exit_code == 0, examined.stdout
+        assert {"ok"} >= {state for check, state in states.items() if check in ("PostgreSQL", "NATS", "tokens")}, states
+        token = await scheduler("token", "--tenant", "acme", "--roles", "viewer", environment=environment)
+        headers = {"Authorization": f"Bearer {token.stdout.strip()}", "X-Tenant-Id": "acme"}
+        listed = await shared.client.get("/schedules", headers=headers)
+        assert (listed.status_code, listed.json()["items"]) == (200, [])
+
     async def test_only_the_owner_can_read_secrets_and_logs(self, shared: Ready) -> None:
         assert stat.S_IMODE(shared.data.stat().st_mode) == 0o700
-        for name in ("jwt_secret", "client.env", "serve.log", "dispatch.log"):
+        for name in ("jwt_secret", "client.env", "servers.env", "serve.log", "dispatch.log"):
             assert stat.S_IMODE((shared.data / name).stat().st_mode) == 0o600
 
     async def test_a_token_and_a_schedule_survive_a_restart(

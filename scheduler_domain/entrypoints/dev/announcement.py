@@ -2,11 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from scheduler_domain.entrypoints.dev.process_tree import Running
 
-CLIENT_FILE = "client.env"
+CLIENT_FILE, SERVERS_FILE = "client.env", "servers.env"
 _TOKEN_PLACE = "$SCHEDULER_TOKEN"  # noqa: S105  # the name of a variable
 _SAMPLE = {
     "name": "Hello",
@@ -41,6 +41,18 @@ def client_variables(running: Running) -> str:
         "SCHEDULER_TENANT": running.tenant,
         "SCHEDULER_TOKEN": running.token or "",
     }
+    return _exports(values)
+
+
+def server_variables(running: Running) -> str:
+    """Return shell lines with which `scheduler doctor`, `token` or another dispatcher find the same servers.
+
+    Not the ports: two processes cannot share one.
+    """
+    return _exports({name: value for name, value in running.variables.items() if not name.endswith("PORT")})
+
+
+def _exports(values: Mapping[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 

@@ -23,7 +23,9 @@ def run(environ: Mapping[str, str], *, port: int, data_dir: Path | None, demo: b
 
     async def when_ready(running: Running) -> None:
         if running.data_dir is not None:
-            DataFolder(running.data_dir).write(announcement.CLIENT_FILE, announcement.client_variables(running))
+            folder = DataFolder(running.data_dir)
+            folder.write(announcement.CLIENT_FILE, announcement.client_variables(running))
+            folder.write(announcement.SERVERS_FILE, announcement.server_variables(running))
         _echo(announcement.as_json(running) if as_json else announcement.as_text(running))
         if demo:
             from scheduler_domain.entrypoints.dev.demo.show import show_deliveries  # noqa: PLC0415  # NATS, HTTP, tables

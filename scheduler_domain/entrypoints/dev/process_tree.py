@@ -59,6 +59,8 @@ class Running:
     token: str | None
     token_expires_at: datetime
     settings: Settings
+    variables: Mapping[str, str]
+    """What its parts were told beyond the environment."""
     data_dir: Path | None
     phases: Mapping[str, timedelta]
     """What the start consisted of, and how long each part took."""
@@ -134,7 +136,7 @@ class _ProcessTree:
         self._phases.end("API and dispatcher")
         try:
             await first_to_end(
-                _stay(when_ready, self._described(settings)),
+                _stay(when_ready, self._described(settings, variables)),
                 _raise_when_a_server_ends([getattr(servers, name) for name in self._embedded]),
                 *(child.raise_when_ended() for child in children),
             )
@@ -174,7 +176,7 @@ class _ProcessTree:
             jwt_secret=folder.jwt_secret(),
         )
 
-    def _described(self, settings: Settings) -> Running:
+    def _described(self, settings: Settings, variables: Mapping[str, str]) -> Running:
         identity = settings.identity
         token = None
         if identity.jwks_url is None:
@@ -185,6 +187,7 @@ class _ProcessTree:
             token=token,
             token_expires_at=datetime.now(UTC) + LONGEST_LIFE,
             settings=settings,
+            variables=variables,
             data_dir=self._options.data_dir,
             phases=self._phases.lengths,
         )
