@@ -26,7 +26,8 @@ OLDEST_POSTGRES = 160_000
 OLDEST_NATS = (2, 12)  # the first with atomic batches
 LONGEST_PAYLOAD = 256 * 1024
 SHORTEST_DUPLICATE_WINDOW = timedelta(minutes=10)
-STREAMS = ("EVENTS", "QUEUES", "LIFECYCLE")
+STREAMS = {"EVENTS": "events.>", "QUEUES": "queues.>", "LIFECYCLE": "lifecycle.>"}
+"""What each stream has to take."""
 # Processes go by PostgreSQL's clock. But logs go by the host's, beyond the first they mislead; and beyond the second,
 # which is the leeway of tokens, a process that has not reached PostgreSQL yet refuses good ones.
 NOTICEABLE_SKEW, HARMFUL_SKEW = timedelta(seconds=1), timedelta(seconds=30)
@@ -130,6 +131,9 @@ def _judge_stream(name: str, stream: StreamFacts | None) -> Finding:
     subject = f"stream {name}"
     if stream is None:
         return Finding(subject, Judgement.WARNING, "not there yet", "start a dispatcher: it creates the stream")
+    if STREAMS[name] not in stream.subjects:
+        found = f"takes {', '.join(stream.subjects) or 'nothing'}, not {STREAMS[name]}"
+        return Finding(subject, Judgement.BROKEN, found, f"add the subject {STREAMS[name]} to it")
     if name == "LIFECYCLE":
         return Finding(subject, Judgement.OK, "there")
     if not stream.is_on_file:

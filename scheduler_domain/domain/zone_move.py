@@ -34,7 +34,7 @@ from scheduler_domain.domain.triggers import Instant, Rule, compile_rule, tzdata
 _FARTHEST = timedelta(hours=27)
 # Where clocks jump nearby, neighbours move by up to this much more or less than the instant that was looked at.
 _JUMP = timedelta(hours=3)
-_HELD = timedelta(seconds=3)  # longer than dispatchers claim ahead
+_HELD = timedelta(seconds=5)  # longer than dispatchers claim ahead
 _JUST_BEFORE = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_CANDIDATES = 12_000  # twice the instants that any wall-clock rule may have in the farthest reach

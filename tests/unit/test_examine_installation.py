@@ -18,11 +18,14 @@ from scheduler_domain.domain.errors import Unavailable
 POSTGRES = PostgresFacts(
     version=180_006, clock_ahead=timedelta(0), is_durable=True, current_revision="0002", head_revision="0002"
 )
-STREAM = StreamFacts("EVENTS", is_on_file=True, is_atomic=True, duplicate_window=timedelta(minutes=10))
+STREAM = StreamFacts("EVENTS", ("events.>",), is_on_file=True, is_atomic=True, duplicate_window=timedelta(minutes=10))
 NATS = NatsFacts(
     version=(2, 15, 1),
     longest_message=1_048_576,
-    streams=tuple(msgspec.structs.replace(STREAM, name=name) for name in ("EVENTS", "QUEUES", "LIFECYCLE")),
+    streams=tuple(
+        msgspec.structs.replace(STREAM, name=name, subjects=(f"{name.lower()}.>",))
+        for name in ("EVENTS", "QUEUES", "LIFECYCLE")
+    ),
 )
 
 
@@ -76,6 +79,7 @@ def test_nats_is_judged(change: dict[str, object], subject: str, judgement: Judg
 @pytest.mark.parametrize(
     ("change", "judgement"),
     [
+        ({"subjects": ("events.*",)}, Judgement.BROKEN),
         ({"is_on_file": False}, Judgement.BROKEN),
         ({"is_atomic": False}, Judgement.WARNING),
         ({"duplicate_window": timedelta(minutes=2)}, Judgement.WARNING),

@@ -20,6 +20,7 @@ class PostgresFacts(Struct, frozen=True):
 
 class StreamFacts(Struct, frozen=True):
     name: str
+    subjects: tuple[str, ...]
     is_on_file: bool
     is_atomic: bool
     duplicate_window: timedelta

@@ -12,6 +12,8 @@ from nats.errors import Error, NoRespondersError
 
 from scheduler_domain.application.ports.inspection import NatsFacts, StreamFacts
 from scheduler_domain.domain.errors import Unavailable
+from scheduler_domain.infra.nats.frames import EVENTS, LIFECYCLE, QUEUES
+from scheduler_domain.infra.nats.streams import STREAM_NOT_FOUND
 
 _ANSWERS_WITHIN = 5.0
 
@@ -53,20 +55,28 @@ async def _facts(connection: Client) -> NatsFacts:
 
 
 async def _streams(connection: Client) -> tuple[StreamFacts, ...] | None:
-    """Ask in plain JSON: the client's own types do not know of atomic batches."""
-    try:
-        answer = await connection.request("$JS.API.STREAM.LIST", timeout=_ANSWERS_WITHIN)
-    except NoRespondersError:
-        return None
-    listed = json.loads(answer.data)
-    if "error" in listed:
-        return None
-    return tuple(_stream(stream["config"]) for stream in listed.get("streams") or ())
+    """Return those of ours that are there; None without JetStream.
+
+    Asked one by one, which a dispatcher's credentials allow, and in plain JSON: the client's own types do not know of
+    atomic batches.
+    """
+    found = []
+    for name in (EVENTS, QUEUES, LIFECYCLE):
+        try:
+            answer = json.loads((await connection.request(f"$JS.API.STREAM.INFO.{name}", timeout=_ANSWERS_WITHIN)).data)
+        except NoRespondersError:
+            return None
+        if "config" in answer:
+            found.append(_stream(answer["config"]))
+        elif answer["error"].get("err_code") != STREAM_NOT_FOUND:
+            return None
+    return tuple(found)
 
 
 def _stream(config: dict[str, Any]) -> StreamFacts:
     return StreamFacts(
         name=config["name"],
+        subjects=tuple(config.get("subjects") or ()),
         is_on_file=config.get("storage") == "file",
         is_atomic=bool(config.get("allow_atomic")),
         duplicate_window=timedelta(microseconds=config.get("duplicate_window", 0) / 1000),

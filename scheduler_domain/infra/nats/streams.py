@@ -28,7 +28,7 @@ from scheduler_domain.infra.nats.frames import EVENTS, LIFECYCLE, QUEUES
 _log = structlog.get_logger(__name__)
 
 _REQUEST_TIMEOUT_SECONDS = 5.0
-_STREAM_NOT_FOUND = 10059
+STREAM_NOT_FOUND = 10059
 _NOT_NOW = 503
 """What a cluster answers that has no leader at the moment."""
 _NANOSECONDS = 1_000_000_000
@@ -66,7 +66,7 @@ async def ensure_streams(connection: NatsConnection, replicas: int = 1) -> None:
     """
     for name, (subjects, settings) in _STREAMS.items():
         found = await _request(connection, f"STREAM.INFO.{name}", {})
-        if found.get("error", {}).get("err_code") == _STREAM_NOT_FOUND:
+        if found.get("error", {}).get("err_code") == STREAM_NOT_FOUND:
             await _create(connection, {"name": name, "subjects": [subjects], "num_replicas": replicas, **settings})
         elif "error" in found:
             raise _refused(name, found)
