@@ -2,7 +2,7 @@
 
 Fixed-delay schedules whose first instants are spread evenly are planned, claimed, sent and recorded by one dispatcher
 process, all at the same time and from the first instant on. Measured are the occurrences that were due in the last 30 s
-(the first ten seconds warm up): the ledger's `fired_at` less `due_at`, and what a JetStream subscriber saw.
+(the first twelve seconds warm up): the ledger's `fired_at` less `due_at`, and what a JetStream subscriber saw.
 """
 
 import asyncio

@@ -52,7 +52,9 @@ class PrometheusMeasurements:
             registry=registry,
         )
         self._fenced = Counter(
-            "scheduler_fenced_total", "Outcomes dropped because the lease was lost meanwhile.", registry=registry
+            "scheduler_fenced_total",
+            "Outcomes dropped because the lease was lost meanwhile, or the database refused the row.",
+            registry=registry,
         )
         self._backlog = Gauge("scheduler_backlog", "Occurrences that are due and not done.", registry=registry)
         self._oldest_due_age = Gauge(

@@ -1,7 +1,7 @@
 -- accept_schedule: store a schedule, its cursor and the occurrences of the next minute, all or nothing, in one round trip.
 -- Each part reads from the one before, so nothing is written before the tenant is set; the rows' own policy refuses
 -- any other tenant's. Plans of a new schedule may hold skipped instants: a one-shot that was past and is not to run.
--- The notification reaches dispatchers with the commit; polling finds the same a second later.
+-- The notification reaches dispatchers with the commit; polling finds the same a quarter of a second later.
 WITH tenant AS MATERIALIZED (SELECT set_config('app.tenant_id', $1, true) AS id),
 accepted AS (
   INSERT INTO schedule (tenant_id, id, key, name, labels, trigger_type, target_kind, definition, state, state_reason,
