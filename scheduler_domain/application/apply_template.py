@@ -3,7 +3,8 @@
 A batch is three steps: find what exists, draw what is new or says something new, store it. What says nothing new costs
 a look-up. What is new is stored in one statement. What changed is changed in one statement where nothing of it is
 under way, due within the minute, or just over; the few others are edited one by one, as by hand, with all that an edit
-does for what is queued and held. Each line has its own result; a line that is refused stops no other.
+does for what is queued and held. Each line has its own result; a line that is refused stops no other. None is answered
+while a dispatcher may still start what a change of its instance forbade.
 """
 
 import asyncio
@@ -114,8 +115,14 @@ class ApplyTemplate:
             if self._clock.monotonic() - slice_began > _LONGEST_SLICE_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock.monotonic()
-        if drafts and not is_dry_run:
+        if is_dry_run:
+            return [results[line.key] for line in lines]
+        if drafts:
             await self._store(caller, compiled, drafts, found, results, now)
+        # Whoever repeats a batch whose answer was lost is told no sooner than its first answer would have come.
+        unchanged = [item.schedule_id for key, item in found.items() if results[key].status == LineStatus.UNCHANGED]
+        if unchanged:
+            await self._change.settled(caller, unchanged)
         return [results[line.key] for line in lines]
 
     async def put(
@@ -167,7 +174,7 @@ class ApplyTemplate:
                 continue
             is_same = _says_nothing_new(existing, compiled, given)
             if is_same and not precondition.needs_existing:
-                await self._change.settled(caller, existing.schedule_id)
+                await self._change.settled(caller, [existing.schedule_id])
                 return False
             draft = compiled.draw(key, given, now)
             try:

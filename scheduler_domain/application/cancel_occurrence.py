@@ -43,7 +43,7 @@ class CancelOccurrence:
                 cancelled = await self._cancelled(caller, occurrence, once)
                 if cancelled is not None:
                     return cancelled
-                await until_let_go(self._schedules, caller.tenant_id, occurrence.schedule_id)
+                await until_let_go(self._schedules, caller.tenant_id, [occurrence.schedule_id])
                 await asyncio.sleep(_ASKED_AGAIN_AFTER)
 
     async def _cancelled(self, caller: Caller, occurrence: Occurrence, once: Once[Occurrence]) -> Occurrence | None:

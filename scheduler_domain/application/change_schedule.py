@@ -6,7 +6,7 @@ confirmed that it let go, or its lease has run out (docs/decisions/0007). A requ
 waits as well: it may be the repetition of one whose answer never came.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -139,10 +139,10 @@ class ChangeSchedule:
         if held is None:
             raise NotFound(NO_SUCH_SCHEDULE)
 
-    async def settled(self, caller: Caller, schedule_id: UUID) -> None:
-        """Return once no dispatcher can start what changes of this schedule forbade. Raises Unavailable."""
+    async def settled(self, caller: Caller, schedule_ids: Sequence[UUID]) -> None:
+        """Return once no dispatcher can start what changes of these schedules forbade. Raises Unavailable."""
         async with answered_in_time():
-            await until_let_go(self._schedules, caller.tenant_id, schedule_id)
+            await until_let_go(self._schedules, caller.tenant_id, schedule_ids)
 
     def _edited(self, held: HeldSchedule, definition: ScheduleDefinition, fired: Collection[UUID] | None) -> Changed:
         was_enabled = held.schedule.definition.enabled
@@ -189,7 +189,7 @@ class ChangeSchedule:
         async with answered_in_time():
             async with self._schedules.held(tenant_id, schedule_id) as held:
                 yield held
-            await until_let_go(self._schedules, tenant_id, schedule_id)
+            await until_let_go(self._schedules, tenant_id, [schedule_id])
 
 
 def _found(held: HeldSchedule | None, precondition: Precondition) -> HeldSchedule:

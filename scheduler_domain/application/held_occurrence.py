@@ -96,6 +96,8 @@ def gate_of(claimed: Claimed, terms: DeliveryTerms, withdrawn_for: str | None) -
 
 def may_await_callback(claimed: Claimed, terms: DeliveryTerms) -> bool:
     """Tell whether an attempt at it may be waiting for its callback, by the terms of now or those it started with."""
+    if claimed.is_accepted:
+        return True
     return claimed.was_tried and (terms.completion == "CALLBACK" or claimed.revision != claimed.schedule_revision)
 
 

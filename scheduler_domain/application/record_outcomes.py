@@ -211,10 +211,9 @@ def _renewed(waiting: list[Waiting], leases: Mapping[UUID, Claimed]) -> set[UUID
     """Put outcomes of attempts under newer leases, in place; return their occurrences."""
     renewed: set[UUID] = set()
     for position, outcome in enumerate(waiting):
-        lease = leases.get(outcome.claimed.id)
-        if lease is not None and outcome.fired_at is not None:
-            waiting[position] = replace(outcome, claimed=lease)
-            renewed.add(lease.id)
+        if outcome.fired_at is not None and outcome.claimed.is_again(leases):
+            waiting[position] = replace(outcome, claimed=leases[outcome.claimed.id])
+            renewed.add(outcome.claimed.id)
     return renewed
 
 

@@ -6,7 +6,8 @@ looks at everything finds them. Runs apart from the delivery loop, so that slow 
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from msgspec.structs import replace
@@ -26,7 +27,8 @@ _LEASES_PER_WRITE = 1_000
 class RescueOccurrences:
     """`claiming` is held while a claim is on its way into the dispatcher's hands, so that none slips past a look.
 
-    `absence` is the last time in which no dispatcher lived, as of the last heartbeat.
+    `absence` is the last time in which no dispatcher lived, as of the last heartbeat. `is_asking` is true while a look
+    waits for a claim, which then should come to its end.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class RescueOccurrences:
         self._renewed_below = lease.renewed_below(lease_length).total_seconds()
         self._size = BatchSize(_LEASES_PER_WRITE, clock)
         self._obeyed: set[int] = set()
+        self._beating = asyncio.Lock()
         self._heard_at = -math.inf
+        self.is_asking = False
         self.absence: Absence | None = None
 
     async def renew(self) -> int:
@@ -91,10 +95,19 @@ class RescueOccurrences:
         if new:
             await self._let_go_of(new)
         self._obeyed = {item.sequence for item in revocations}
-        asked_at = self._clock.monotonic()
-        self.absence = await self._dispatchers.beat(self._number, sorted(self._obeyed))
-        self._heard_at = asked_at
+        await self.beat()
         return sum(1 for item in new if item.occurrence_id is None)
+
+    async def beat(self) -> None:
+        """Say that this dispatcher lives, and what it has obeyed; hear when none did.
+
+        To be called each second beside `obey`: that may wait for a claim, and claims take long where the database is
+        slow. Whoever is not heard of meanwhile counts as absent, and what was due then as missed.
+        """
+        async with self._beating:
+            asked_at = self._clock.monotonic()
+            self.absence = await self._dispatchers.beat(self._number, sorted(self._obeyed))
+            self._heard_at = asked_at
 
     async def release_unstarted(self) -> int:
         """Give back everything that was not started; for drain."""
@@ -106,7 +119,7 @@ class RescueOccurrences:
     async def _let_go_of(self, revoked: Sequence[Revocation]) -> None:
         whole = {(item.tenant_id, item.schedule_id) for item in revoked if item.occurrence_id is None}
         single = {(item.tenant_id, item.occurrence_id) for item in revoked if item.occurrence_id is not None}
-        async with self._claiming:
+        async with self._asked_for():
             dropped = self._deliver.let_go(
                 item
                 for item in self._deliver.open()
@@ -114,6 +127,19 @@ class RescueOccurrences:
                 or (item.claimed.tenant_id, item.claimed.id) in single
             )
         await self._release(dropped)
+
+    @asynccontextmanager
+    async def _asked_for(self) -> AsyncIterator[None]:
+        """Hold `claiming`, and have whoever holds it come to an end."""
+        self.is_asking = True
+        try:
+            await self._claiming.acquire()
+        finally:
+            self.is_asking = False
+        try:
+            yield
+        finally:
+            self._claiming.release()
 
     async def _release(self, dropped: Sequence[HeldOccurrence]) -> None:
         for start in range(0, len(dropped), _LEASES_PER_WRITE):

@@ -1,7 +1,7 @@
 """Waiting until dispatchers have let go of what a change forbids, but not for ever (docs/decisions/0007)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -15,13 +15,13 @@ _FIRST_LOOK: Final = 0.005
 _LOOK_EVERY: Final = 0.05
 
 
-async def until_let_go(schedules: Schedules, tenant_id: str, schedule_id: UUID) -> None:
-    """Return once no dispatcher can start what changes of a schedule forbade, whoever made them.
+async def until_let_go(schedules: Schedules, tenant_id: str, schedule_ids: Sequence[UUID]) -> None:
+    """Return once no dispatcher can start what changes of these schedules forbade, whoever made them.
 
     At the latest when its lease has run out, which may take longer than anybody waits: within `answered_in_time`.
     """
     wait = _FIRST_LOOK
-    while not await schedules.is_obeyed(tenant_id, schedule_id):
+    while not await schedules.is_obeyed(tenant_id, schedule_ids):
         await asyncio.sleep(wait)
         wait = min(wait * 2, _LOOK_EVERY)
 

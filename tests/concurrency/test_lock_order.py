@@ -1,14 +1,14 @@
 """The lock order, schedule before cursor before queue: whoever waits for a schedule has locked nothing of it yet."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from scheduler_domain.application.ports.due_queue import Ended
+from scheduler_domain.application.ports.due_queue import Claimed, DeliveredTogether, Ended, Postponed
 from scheduler_domain.application.ports.zone_moves import CursorKey
 from scheduler_domain.domain.planning import Cursor, Plan
 from scheduler_domain.infra.postgres.cursors import PostgresCursors
@@ -82,6 +82,56 @@ async def test_a_recorder_that_moves_a_schedule_and_an_edit_of_it(
     assert await connection.fetchval("SELECT status FROM ledger") == "COMPLETED"
     assert await connection.fetchval("SELECT state FROM schedule") == ("DISABLED" if how == "gone" else "PAUSED")
     assert await connection.fetchval("SELECT next_fire_at FROM schedule_cursor") is None, "a pause moves no chain"
+
+
+async def postponed(queue: PostgresDueQueue, claimed: Sequence[Claimed]) -> None:
+    now = datetime.now(UTC)
+    await queue.record_postponed(
+        [Postponed(item, 1, now, 3, now + SOON, "no answer", None, None, counts=True) for item in claimed]
+    )
+
+
+async def ended(queue: PostgresDueQueue, claimed: Sequence[Claimed]) -> None:
+    now = datetime.now(UTC)
+    await queue.record_ended([Ended(item, "FAILED", "refused", 1, now, now, 3, "EVENT") for item in claimed])
+
+
+async def delivered(queue: PostgresDueQueue, claimed: Sequence[Claimed]) -> None:
+    now = datetime.now(UTC)
+    await queue.record_delivered([DeliveredTogether([item], now, now, 3, ["EVENT"]) for item in claimed])
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        PostgresDueQueue.renew,
+        PostgresDueQueue.release,
+        PostgresDueQueue.forget,
+        lambda queue, claimed: queue.put_off(claimed, [SOON] * len(claimed)),
+        postponed,
+        ended,
+        delivered,
+    ],
+    ids=["renew", "release", "forget", "put_off", "postponed", "ended", "delivered"],
+)
+async def test_a_dispatcher_that_writes_many_rows_in_any_order_and_an_edit_of_their_schedule(
+    connection: asyncpg.Connection,
+    pool: asyncpg.Pool,
+    write: Callable[[PostgresDueQueue, Sequence[Claimed]], Awaitable[object]],
+) -> None:
+    [schedule] = await store_schedules(connection, TENANT)
+    due_at = datetime.now(UTC) + SOON
+    first, *_ = [
+        await store_due(connection, TENANT, [schedule], due_at + timedelta(seconds=number)) for number in range(3)
+    ]
+    queue = PostgresDueQueue(pool, dispatcher_id=1)
+    claimed = await queue.claim(3, 2 * SOON, None)
+    async with connection.transaction():
+        await connection.execute("SELECT FROM due_queue WHERE id = $1 FOR UPDATE", first[0])
+        writing = asyncio.ensure_future(write(queue, claimed[::-1]))
+        await eventually(lambda: blocked(connection), within=5)
+        assert len(await connection.fetch(statement("hold_occurrences"), TENANT, schedule, 1)) == 3
+    await writing
 
 
 async def test_whoever_follows_the_tz_database_passes_by_a_schedule_that_is_edited(

@@ -174,17 +174,19 @@ async def test_a_change_is_obeyed_once_each_holder_has_said_so(store: Store) -> 
     dispatchers = store.dispatchers(DatabaseClock())
     number = await dispatchers.register("one")
     schedule = await held_and_paused(store, number, timedelta(seconds=15))
-    assert not await store.schedules.is_obeyed(TENANT, schedule)
+    assert not await store.schedules.is_obeyed(TENANT, [schedule])
+    assert not await store.schedules.is_obeyed(TENANT, [UUID(int=1), schedule])
+    assert await store.schedules.is_obeyed(TENANT, [UUID(int=1)])
     [told] = await dispatchers.recent_revocations()
     assert (told.tenant_id, told.schedule_id) == (TENANT, schedule)
     await dispatchers.beat(number, [told.sequence])
-    assert await store.schedules.is_obeyed(TENANT, schedule)
+    assert await store.schedules.is_obeyed(TENANT, [schedule])
 
 
 async def test_a_change_is_obeyed_once_the_leases_of_silent_holders_have_run_out(store: Store) -> None:
     number = await store.dispatchers(DatabaseClock()).register("one")
     schedule = await held_and_paused(store, number, timedelta(milliseconds=200))
-    await eventually(lambda: store.schedules.is_obeyed(TENANT, schedule), within=5)
+    await eventually(lambda: store.schedules.is_obeyed(TENANT, [schedule]), within=5)
 
 
 async def test_what_is_held_is_left_to_its_holder_and_forgotten_by_a_claim_that_finds_it_withdrawn(
@@ -206,7 +208,7 @@ async def test_a_change_that_nobody_holds_anything_of_is_true_at_once(store: Sto
     await store.schedules.add(new, None)
     async with store.schedules.held(TENANT, new.schedule.id) as held:
         await held.change(paused(held), None)
-    assert await store.schedules.is_obeyed(TENANT, new.schedule.id)
+    assert await store.schedules.is_obeyed(TENANT, [new.schedule.id])
 
 
 async def test_a_manual_occurrence_is_due_at_once_and_once(store: Store) -> None:

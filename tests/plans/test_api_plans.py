@@ -5,6 +5,7 @@ The tables are filled after the first statement was planned, as in life: a plan 
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -113,14 +114,27 @@ async def test_one_schedule_is_a_few_look_ups(
 async def test_holding_a_schedule_is_a_few_look_ups(
     api_connection: "asyncpg.Connection[asyncpg.Record]", stored: UUID, name: str
 ) -> None:
-    revision = (1,) if name == "hold_occurrences" else ()
-    assert_looked_up(await plan_of(api_connection, statement(name), stored, *revision))
+    further = {"hold_occurrences": [1], "last_occurrence": [True]}.get(name, [])
+    assert_looked_up(await plan_of(api_connection, statement(name), stored, *further))
+
+
+async def test_what_is_withdrawn_is_found_by_key_and_compared_with_nothing_else(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    api_connection: "asyncpg.Connection[asyncpg.Record]",
+    stored: UUID,
+) -> None:
+    rows = await connection.fetch("SELECT id FROM due_queue WHERE tenant_id = 't1' AND schedule_id = $1", stored)
+    ids, at = [row["id"] for row in rows], datetime.now(UTC)
+    nodes = await plan_of(api_connection, statement("withdraw_occurrences"), stored, ids[:2], ids[2:], "test", at)
+    assert [node["Node Type"] for node in nodes if node["Node Type"] == "Seq Scan" or "Filter" in node] == []
+    deleted = [node["Actual Rows"] for node in nodes if node["Node Type"] == "Index Scan"]
+    assert sum(deleted) == len(ids) == INSTANTS_EACH
 
 
 async def test_whether_anybody_has_to_let_go_is_a_few_look_ups(
     api_connection: "asyncpg.Connection[asyncpg.Record]", stored: UUID
 ) -> None:
-    assert_looked_up(await plan_of(api_connection, tenant_statement("revocation_pending"), stored))
+    assert_looked_up(await plan_of(api_connection, tenant_statement("revocation_pending"), [stored]))
 
 
 async def test_a_page_of_schedules_costs_by_the_page(

@@ -119,7 +119,7 @@ class _NeverRenews(RescueOccurrences):
 class _NeverWaits(MemorySchedules):
     """Calls every revocation obeyed, so that changes are acknowledged before dispatchers have let go."""
 
-    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
+    async def is_obeyed(self, tenant_id: str, schedule_ids: Sequence[UUID]) -> bool:
         return True
 
 

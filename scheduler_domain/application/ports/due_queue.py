@@ -48,6 +48,8 @@ class Claimed(Struct, gc=False):
     earlier_attempt_count: int = 0
     may_have_started: bool = False
     """Whether a lease of it ran out in a dispatcher's hands: that one may have attempted it and told nobody."""
+    is_accepted: bool = False
+    """Whether an attempt was accepted and waits for its callback, or was called back; whatever the schedule is now."""
 
     def is_again(self, leases: "Mapping[UUID, Claimed]") -> bool:
         """Return whether one of these is a newer lease of the same, and not of what a person asked for since."""
@@ -78,9 +80,9 @@ class DeliveredTogether(Struct, frozen=True, gc=False):
 
     def renew(self, leases: Mapping[UUID, Claimed]) -> set[UUID]:
         """Put what is among them under its newer lease, in place; return these occurrences."""
-        known = {item.id for item in self.claimed} & leases.keys()
+        known = {item.id for item in self.claimed if item.is_again(leases)}
         if known:
-            self.claimed[:] = [leases.get(item.id, item) for item in self.claimed]
+            self.claimed[:] = [leases[item.id] if item.id in known else item for item in self.claimed]
         return known
 
     def under(self, leases: Mapping[UUID, Claimed]) -> "DeliveredTogether":

@@ -142,8 +142,8 @@ class Schedules(Protocol):
     def held(self, tenant_id: str, schedule_id: UUID) -> AbstractAsyncContextManager[HeldSchedule | None]:
         """Hold the schedule for the length of the context; leaving it by an exception undoes everything."""
 
-    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
-        """Return whether no dispatcher can start an attempt any more that a change of the schedule forbade.
+    async def is_obeyed(self, tenant_id: str, schedule_ids: Sequence[UUID]) -> bool:
+        """Return whether no dispatcher can start an attempt any more that a change of these schedules forbade.
 
         Of a schedule that is gone, too, and whoever made the change.
         """

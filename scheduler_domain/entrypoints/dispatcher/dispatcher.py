@@ -74,6 +74,7 @@ class Dispatcher:
         return [
             keep_stepping("rescue.renew", self._renew_step, Bell(), ever),
             keep_stepping("rescue.obey", self._obey_step, self._revoked, ever),
+            keep_stepping("rescue.beat", self._beat_step, Bell(), ever),
             *(keep_stepping("record", self._record_step, Bell(), ever) for _ in range(RECORDERS)),
             self._parts.listen(self._on_due, self._revoked.ring),
         ]
@@ -129,7 +130,7 @@ class Dispatcher:
         async with self._parts.claiming:
             if self._stop.is_set():
                 return
-            async with aclosing(claim.walk(room, lambda: not self._stop.is_set(), self._parts.rescue.absence)) as walk:
+            async with aclosing(claim.walk(room, self._may_claim_on, self._parts.rescue.absence)) as walk:
                 async for held, ended in walk:
                     self._parts.deliver.hold(held)
                     self._parts.deliver.end_claimed(ended)
@@ -137,6 +138,9 @@ class Dispatcher:
                     _log_unsendable(ended)
         for item, error in claim.take_unreadable():
             _log.error("claim.unreadable", tenant_id=item.tenant_id, schedule_id=str(item.schedule_id), error=error)
+
+    def _may_claim_on(self) -> bool:
+        return not (self._stop.is_set() or self._parts.rescue.is_asking)
 
     async def _timer_step(self) -> float:
         until_next = self._parts.deliver.start_due()
@@ -195,6 +199,10 @@ class Dispatcher:
     async def _obey_step(self) -> float:
         if await self._parts.rescue.obey():
             self._on_due()
+        return HEARTBEAT
+
+    async def _beat_step(self) -> float:
+        await self._parts.rescue.beat()
         return HEARTBEAT
 
     async def _housekeeping_step(self) -> float:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +12,6 @@ from scheduler_domain.application.ports.lines import Decided, HeldLines, Standin
 from scheduler_domain.domain.callback import Callback
 from scheduler_domain.domain.misfire import MISFIRE_THRESHOLD
 from scheduler_domain.infra.postgres.statements import statement
-
-_in_lock_order = attrgetter("tenant_id", "schedule_id", "id")
 
 
 class PostgresLines:
@@ -38,10 +35,8 @@ class _Held:
         self.standings = standings
 
     async def decide(self, decided: Sequence[Decided]) -> set[UUID]:
-        # Rows are locked in the order in which an edit of the schedule locks them (hold_occurrences).
-        ordered = sorted(decided, key=lambda item: _in_lock_order(item.claimed))
-        leases = _leases([item.claimed for item in ordered])
-        rows = await self._connection.fetch(statement("decide_lines"), *leases, [item.wait for item in ordered])
+        leases = _leases([item.claimed for item in decided])
+        rows = await self._connection.fetch(statement("decide_lines"), *leases, [item.wait for item in decided])
         return {row["id"] for row in rows}
 
 

@@ -16,7 +16,7 @@ from scheduler_domain.infra.postgres.address import ONLY_READS
 _OUTAGE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
 _IDLE_TOO_LONG: Final = "25P03"
 _OUTAGES: Final = frozenset({ONLY_READS, _IDLE_TOO_LONG, "42501", "42P01", "42703", "3F000"})
-_ROW_CLASSES: Final = frozenset({"22", "23", "54", "P0", "XX"})
+_ROW_CLASSES: Final = frozenset({"21", "22", "23", "54", "P0", "XX"})
 _log = structlog.get_logger(__name__)
 
 Outcome = TypeVar("Outcome", Ended, Postponed)
@@ -37,8 +37,9 @@ def is_outage(error: asyncpg.PostgresError) -> bool:
 def is_about_a_row(error: asyncpg.PostgresError) -> bool:
     """Tell whether one row's values can have brought it about, so that others may fare better.
 
-    Classes 22 and 23: a value, a constraint; 54: too large; P0: a trigger's veto; XX: a page that cannot be read. Of
-    any other class (a statement that does not fit the schema, a plan that a migration outdated) all rows fare alike.
+    Class 21: a row that came twice; 22 and 23: a value, a constraint; 54: too large; P0: a trigger's veto; XX: a page
+    that cannot be read. Of any other class (a statement that does not fit the schema, a plan that a migration
+    outdated) all rows fare alike.
     """
     return (error.sqlstate or "")[:2] in _ROW_CLASSES
 

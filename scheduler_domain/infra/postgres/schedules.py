@@ -82,11 +82,12 @@ class PostgresSchedules:
                 yield None
                 return
             queued = await connection.fetch(statement("hold_occurrences"), tenant_id, schedule_id, row["revision"])
-            fired = await connection.fetchrow(statement("last_occurrence"), tenant_id, schedule_id)
-            yield _Held(connection, tenant_id, row, queued, fired)
+            rule = _decode_rule(row["rule"])
+            fired = await connection.fetchrow(statement("last_occurrence"), tenant_id, schedule_id, rule.is_chained)
+            yield _Held(connection, tenant_id, row, rule, queued, fired)
 
-    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
-        return await self._pool.row(self._pending, tenant_id, schedule_id) is None
+    async def is_obeyed(self, tenant_id: str, schedule_ids: Sequence[UUID]) -> bool:
+        return await self._pool.row(self._pending, tenant_id, list(schedule_ids)) is None
 
 
 class _Held:
@@ -97,6 +98,7 @@ class _Held:
         connection: Connection,
         tenant_id: str,
         row: asyncpg.Record,
+        rule: PlanningRule,
         queued: Sequence[asyncpg.Record],
         fired: asyncpg.Record | None,
     ) -> None:
@@ -113,7 +115,7 @@ class _Held:
             tenant_id,
             row["id"],
             row["revision"],
-            _decode_rule(row["rule"]),
+            rule,
             row["created_at"],
             row["next_fire_at"],
             row["checkpoint"],

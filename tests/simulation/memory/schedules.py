@@ -72,11 +72,11 @@ class MemorySchedules:
             yield held
             await self._link.call("commit", held.commit)
 
-    async def is_obeyed(self, tenant_id: str, schedule_id: UUID) -> bool:
-        key = ScheduleKey(tenant_id, schedule_id)
+    async def is_obeyed(self, tenant_id: str, schedule_ids: Sequence[UUID]) -> bool:
+        keys = {ScheduleKey(tenant_id, schedule_id) for schedule_id in schedule_ids}
 
         async def effect() -> bool:
-            revoked = [item for item in self._tables.revocations if item.key == key]
+            revoked = [item for item in self._tables.revocations if item.key in keys]
             return not any(self._tables.is_revocation_pending(item) for item in revoked)
 
         return await self._link.call("revocation_pending", effect)

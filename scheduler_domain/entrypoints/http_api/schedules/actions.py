@@ -47,7 +47,7 @@ async def pause_schedule(request: Request[Any, Any, Any], schedule_id: FromPath[
         caller.tenant_id,
         asked,
         lambda it: use.change.pause(caller, identity, demanded, pause, it),
-        lambda: use.change.settled(caller, identity),
+        lambda: use.change.settled(caller, [identity]),
     )
     return sent(await paused)
 

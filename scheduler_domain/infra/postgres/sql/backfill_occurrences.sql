@@ -21,7 +21,7 @@ WITH wanted AS (
   INSERT INTO due_queue (tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
                          attempt_count, first_fired_at, requested_at, earlier_attempt_count)
   SELECT s.tenant_id, s.id, wanted.id, 'BACKFILL', s.revision, wanted.scheduled_for, wanted.due_at, wanted.due_at,
-         CASE WHEN returned.id IS NULL THEN 0 ELSE coalesce(returned.lease_token, 1 << 30) END,
+         CASE WHEN returned.id IS NULL THEN 0 ELSE coalesce(returned.lease_token, 1 << 30) + 1 END,
          coalesce(returned.attempt_count, 0), CASE WHEN returned.fired_at IS NOT NULL THEN wanted.due_at END,
          greatest(clock_timestamp(), s.paused_at + interval '1 microsecond'),
          coalesce(returned.attempt_count, 0)

@@ -22,13 +22,14 @@ WITH claimed AS (
     FOR UPDATE SKIP LOCKED))
   RETURNING tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
             attempt_count, first_fired_at IS NOT NULL AS was_tried, is_last, ctid::text AS place, requested_at,
-            earlier_attempt_count, may_have_started
+            earlier_attempt_count, may_have_started,
+            awaiting_since IS NOT NULL OR called_back_at IS NOT NULL AS is_accepted
 )
 SELECT claimed.tenant_id, claimed.schedule_id, claimed.id, claimed.kind, claimed.revision,
        date_part('epoch', claimed.scheduled_for), date_part('epoch', claimed.due_at), date_part('epoch', claimed.start_tag), claimed.lease_token,
        claimed.attempt_count, claimed.was_tried, claimed.is_last, claimed.place, schedule.revision AS schedule_revision,
        schedule.state AS schedule_state, schedule.definition, claimed.requested_at, claimed.earlier_attempt_count,
-       claimed.may_have_started
+       claimed.may_have_started, claimed.is_accepted
 FROM claimed
 LEFT JOIN LATERAL (
   SELECT s.revision, s.definition,

@@ -10,10 +10,18 @@ WITH lifted AS (
   WHERE s.tenant_id = $1::text AND s.id = $2::uuid AND s.revision = $3::integer
     AND s.resume_at = $8::timestamptz
   RETURNING s.tenant_id, s.id
+), left_behind AS (
+  SELECT q.tenant_id, q.schedule_id, q.id
+  FROM lifted
+  CROSS JOIN LATERAL (
+    SELECT tenant_id, schedule_id, id FROM due_queue
+    WHERE tenant_id = lifted.tenant_id AND schedule_id = lifted.id AND kind = 'SCHEDULED'
+      AND requested_at IS NULL AND awaiting_since IS NULL AND NOT (lease_until > now() AND due_at <= now())
+    ORDER BY id
+    FOR UPDATE) AS q
 ), remains AS (
-  DELETE FROM due_queue AS q USING lifted
-  WHERE q.tenant_id = lifted.tenant_id AND q.schedule_id = lifted.id AND q.kind = 'SCHEDULED'
-    AND q.requested_at IS NULL AND q.awaiting_since IS NULL AND NOT (q.lease_until > now() AND q.due_at <= now())
+  DELETE FROM due_queue AS q USING left_behind AS l
+  WHERE q.tenant_id = l.tenant_id AND q.schedule_id = l.schedule_id AND q.id = l.id
   RETURNING q.*
 ), cancelled AS (
   INSERT INTO ledger (tenant_id, id, schedule_id, kind, revision, scheduled_for, due_at, status, reason, attempt_count,

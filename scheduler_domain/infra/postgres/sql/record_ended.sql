@@ -1,5 +1,6 @@
 -- record_ended: move occurrences that ended from the queue to the ledger, fenced by their lease token.
 -- A row that was claimed again since, or withdrawn, does not match: its successor's word counts.
+-- In the order of ids (lock_order.py).
 -- ON CONFLICT DO NOTHING because an instant ends once, and one old row must not fail a whole batch.
 -- What a receiver called back as done while its last attempt was under way is done, however that attempt went.
 -- The ledger keeps the token of what did not complete: should the row return to the queue, it starts above all of them.
@@ -11,6 +12,7 @@ WITH outcome AS (
     $9::timestamptz[], $10::integer[], $11::smallint[], $12::text[], $13::text[])
   AS o (tenant_id, schedule_id, id, lease_token, status, reason, attempt_count, fired_at,
         ended_at, duration_ms, status_code, error, response_excerpt)
+  ORDER BY id
 ), ended AS (
   DELETE FROM due_queue AS q USING outcome AS o
   WHERE q.tenant_id = o.tenant_id AND q.schedule_id = o.schedule_id AND q.id = o.id

@@ -1,4 +1,5 @@
 -- record_postponed: free occurrences until their next attempt and keep the attempt that failed, fenced by the token.
+-- In the order of ids (lock_order.py).
 -- start_tag becomes the instant of the next attempt; due_at stays, because lateness is counted from it.
 -- first_fired_at marks the row as tried even where the attempt does not count, so that it is not sent as new.
 -- One that awaits its callback ($13) waits until start_tag likewise. A callback may have come before: then it is looked at
@@ -9,6 +10,7 @@ WITH outcome AS (
     $8::timestamptz[], $9::text[], $10::smallint[], $11::text[], $12::boolean[], $13::boolean[])
   AS o (tenant_id, schedule_id, id, lease_token, attempt_count, fired_at, duration_ms,
         retry_at, error, status_code, response_excerpt, counts, awaits)
+  ORDER BY id
 ), postponed AS (
   UPDATE due_queue AS q
   SET start_tag = CASE WHEN q.callback_succeeded OR o.awaits AND q.called_back_at IS NOT NULL THEN now()

@@ -33,7 +33,7 @@ WITH wanted AS (
   INSERT INTO due_queue (tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, start_tag, lease_token,
                          attempt_count, first_fired_at, requested_at, earlier_attempt_count)
   SELECT tenant_id, schedule_id, id, kind, revision, scheduled_for, due_at, now() + wait,
-         coalesce(lease_token, 1 << 30), attempt_count,
+         coalesce(lease_token, 1 << 30) + 1, attempt_count,
          coalesce(due_at + lateness_ms * interval '1 ms', fired_at, ended_at),
          greatest(clock_timestamp(), paused_at + interval '1 microsecond'), attempt_count
   FROM taken

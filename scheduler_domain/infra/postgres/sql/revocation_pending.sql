@@ -1,4 +1,4 @@
--- revocation_pending: a revocation of a schedule ($2) that a holder may still act against; no row where there is none.
+-- revocation_pending: a revocation of one of these schedules ($2) that a holder may still act against; no row where there is none.
 -- It may for as long as it has not obeyed and a lease lasts that it could rely on: one of before the change, or one that
 -- it renewed since. A dispatcher without a row has left in order, and took its leases back.
 -- Dispatchers say for a minute what they obeyed, and longer where a lease does; so no older revocation is asked about.
@@ -9,7 +9,7 @@ CROSS JOIN LATERAL (
   SELECT r.sequence
   FROM revocation AS r
   JOIN dispatcher AS d ON d.id = ANY (r.holders) AND NOT r.sequence = ANY (d.obeyed)
-  WHERE r.tenant_id = tenant.id AND r.schedule_id = $2::uuid
+  WHERE r.tenant_id = tenant.id AND r.schedule_id = ANY ($2::uuid[])
     AND (r.held_until > clock_timestamp()
          OR r.made_at > now() - interval '1 minute' AND EXISTS (
            SELECT FROM due_queue AS q
