@@ -406,6 +406,25 @@ async def test_what_starts_before_it_would_have_asked_again_may_be_called_back_a
     assert expected["is_awaited"]
 
 
+async def test_a_success_that_was_called_back_counts_though_an_edit_ended_the_waiting_for_callbacks(
+    connection: asyncpg.Connection, pool: asyncpg.Pool
+) -> None:
+    """An edit while the first attempt is under way takes the row along: nothing shows that it began otherwise."""
+    [schedule] = await store_schedules(connection, TENANT, of=definition(target=TO_HTTP))
+    await store_line(connection, schedule, "SCHEDULED", [datetime.now(UTC) - AHEAD])
+    await connection.execute(
+        "UPDATE scheduler.due_queue SET lease_token = 1, first_fired_at = due_at, awaiting_since = due_at,"
+        " called_back_at = now(), callback_succeeded = true"
+    )
+    receiver = Receiver(pool, random.Random(1))  # noqa: S311 - no secret
+    dispatcher = Dispatcher(pool, 1, receiver)
+    dispatcher.start()
+    await eventually(lambda: all_ended(connection), within=20)
+    await dispatcher.stop()
+    assert receiver.started == []
+    assert await connection.fetchval("SELECT status FROM scheduler.ledger") == "COMPLETED"
+
+
 async def test_a_success_that_was_called_back_outlives_the_failure_of_a_last_attempt(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:

@@ -361,6 +361,46 @@ async def test_a_repetition_is_answered_no_sooner_than_the_holder_has_let_go(
     assert await store.fetchval("SELECT count(*) FROM revocation") == 1
 
 
+BEAT = {
+    "name": "beat",
+    "parameters": {
+        "type": "object",
+        "properties": {"topic": {"type": "string", "maxLength": 20}},
+        "required": ["topic"],
+        "additionalProperties": False,
+    },
+    "blueprint": {
+        "name": "beat ${key}",
+        "trigger": EACH_SECOND,
+        "target": {"kind": "EVENT", "eventTopic": "beat"},
+        "payload": {"topic": "${topic}"},
+    },
+}
+
+
+async def test_a_repeated_batch_of_instances_is_answered_no_sooner_than_the_holder_has_let_go(
+    admin: httpx.AsyncClient, store: Connection
+) -> None:
+    defined = await admin.post("/templates", json=BEAT)
+    assert defined.status_code == 201, defined.text
+
+    async def batch(topic: str) -> str:
+        lines = [{"key": "one", "parameters": {"topic": topic}}]
+        return (await admin.post("/templates/beat/instances:batch", json=lines, timeout=10)).text
+
+    await batch("before")
+    number = await hold_first(store)
+    first = asyncio.create_task(batch("after"))
+    await eventually(lambda: store.fetchval("SELECT sequence FROM revocation"), within=5)
+    again = asyncio.create_task(batch("after"))
+    answered, _ = await asyncio.wait((first, again), timeout=0.5)
+    assert not answered, "answered before the dispatcher confirmed"
+    await obeyed(store, number)
+    texts = await asyncio.wait_for(asyncio.gather(first, again), 5)
+    assert ["CHANGED" in text for text in texts] == [True, True]
+    assert "UNCHANGED" in texts[1]
+
+
 async def test_a_change_that_a_silent_holder_delays_is_answered_within_five_seconds_and_its_repetition_truly(
     admin: httpx.AsyncClient, store: Connection
 ) -> None:

@@ -249,6 +249,16 @@ class TestReplay:
         assert await queue.record_ended([outcome(lost, "COMPLETED")]) == 0
         assert len(await queued(connection)) == 1
 
+    async def test_what_is_said_twice_of_the_first_life_does_not_end_the_second(
+        self, admin: httpx.AsyncClient, connection: Connection, queue: PostgresDueQueue
+    ) -> None:
+        """A dispatcher whose answer was lost writes again, and the replay was not claimed yet."""
+        identity = await manual(admin, await created(admin))
+        [first] = await ended(queue, "FAILED")
+        assert (await admin.post(f"/occurrences/{identity}/replay")).status_code == 202
+        assert await queue.record_ended([outcome(first, "FAILED")]) == 0
+        assert [str(row["id"]) for row in await queued(connection)] == [identity]
+
     async def test_replays_at_the_same_time_are_one(self, admin: httpx.AsyncClient, queue: PostgresDueQueue) -> None:
         identity = await manual(admin, await created(admin))
         await ended(queue, "FAILED")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from scheduler_domain.application.deliver_occurrence import DeliverOccurrences
@@ -235,6 +236,23 @@ async def test_an_outcome_that_could_not_be_written_is_written_under_the_newer_l
     assert [claimed.lease_token for claimed in queue.delivered] == [2]
     assert broker.sent == ["first"]
     assert deliver.open_count == 0
+
+
+@pytest.mark.parametrize("outcome", [ACKNOWLEDGED, Refused("no"), Unreachable("no answer")])
+async def test_an_outcome_of_before_a_replay_is_none_of_the_replay(
+    deliver: DeliverOccurrences, broker: Broker, outcomes: RecordOutcomes, queue: Queue, outcome: Outcome
+) -> None:
+    broker.outcome = outcome
+    deliver.hold([held(1, "first")])
+    deliver.start_due()
+    await deliver.broker_step("NATS")
+    replayed = held(2, "replay")
+    replayed.claimed = replace(replayed.claimed, requested_at=DUE)
+    deliver.hold([replayed])
+    assert [item.message for item in deliver.open()] == ["replay"]
+    await outcomes.step()
+    written = [*queue.delivered, *(item.claimed for item in (*queue.ended, *queue.postponed))]
+    assert [claimed.lease_token for claimed in written] == [1], "which the fence refuses"
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["fenced", "cut off"])
