@@ -168,6 +168,8 @@ class NatsConnection:
                 await self._client.close()
         except TimeoutError:
             _log.warning("nats_close_timed_out")
+        except Exception as error:  # noqa: BLE001 - what broke may break again on its way out; the next one is tried
+            _log.warning("nats_close_failed", error=str(error) or type(error).__name__)
 
     async def _lost(self) -> None:
         self._ready.clear()
