@@ -312,3 +312,20 @@ async def test_a_herd_is_moved_in_slices_and_sent_in_the_order_of_its_claim(
     while len(broker.sent) < 11_000:
         await deliver.broker_step("NATS")
     assert broker.sent == [str(number) for number in range(11_000)]
+
+
+async def test_a_burst_is_over_when_all_but_one_send_are_answered(deliver: DeliverOccurrences, broker: Broker) -> None:
+    assert deliver.is_calm
+    assert not deliver.is_bursting
+    broker.may_answer.clear()
+    deliver.hold([held(1, str(number), UUID(int=number)) for number in range(2_500)])
+    deliver.start_due()
+    assert deliver.is_bursting
+    sends = [asyncio.create_task(deliver.broker_step("NATS")) for _ in range(3)]
+    while len(broker.sent) < 2_500:
+        await asyncio.sleep(0)
+    assert not deliver.is_bursting
+    assert not deliver.is_calm, "recording would delay the last acknowledgements"
+    broker.may_answer.set()
+    await asyncio.gather(*sends)
+    assert deliver.is_calm
