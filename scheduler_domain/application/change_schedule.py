@@ -109,6 +109,7 @@ class ChangeSchedule:
             if pause.resume_at is not None and pause.resume_at <= before.now:
                 raise InvalidField.at("/resumeAt", "not-in-the-future", "resumeAt lies in the future, or is left out")
             if _is_paused_so_already(before, pause):
+                await before.remember(once.remembered(before.schedule))
                 return before.schedule
             changed = self._paused(before, before.schedule.definition, pause)
             await before.change(changed, once.remembered(changed.schedule))
@@ -121,6 +122,7 @@ class ChangeSchedule:
         async with answered_in_time(), self._schedules.held(caller.tenant_id, schedule_id) as held:
             before = _found(held, precondition)
             if before.schedule.definition.enabled:
+                await before.remember(once.remembered(before.schedule))
                 return before.schedule
             from_ = before.paused_at if catch_up and before.paused_at is not None else before.now
             enabled = replace(before.schedule.definition, enabled=True)

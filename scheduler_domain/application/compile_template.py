@@ -108,8 +108,9 @@ class CompiledTemplate:
         """Raise InvalidField unless these are parameters of the template."""
         if self.parameters.surely_accepts(given):
             return
-        problems = list(self.parameters.unknown_problems(given)) or list(self.parameters.length_problems(given))
-        problems = problems or list(self._judge.judge(self.parameters.schema, given))
+        known = self.parameters
+        problems = list(known.unknown_problems(given)) or list(known.size_problems(given))
+        problems = problems or list(known.length_problems(given)) or list(self._judge.judge(known.schema, given))
         refuse([_moved(problem, "/parameters") for problem in problems])
 
     def draw(self, key: str, given: dict[str, Any], now: datetime) -> Draft:

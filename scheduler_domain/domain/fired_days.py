@@ -30,16 +30,26 @@ def first_left(rule: Rule, now: datetime, fired: Collection[UUID]) -> Instant | 
     `MOST_LATELY` in the time that is looked at has no days to speak of, and goes on at once.
     """
     done = Counter(_date_of(identity) for identity in fired)
-    seen: Counter[int] = Counter()
     page = rule.page(now - LATELY, MOST_LATELY, until=now + LATELY)
+    named = Counter(_nominal_date(instant) for instant in page.instants)
+    seen: Counter[int] = Counter()
+    first: Instant | None = None
     for instant in page.instants:
-        date = instant.order_ms // _DAY_MS
+        date = _nominal_date(instant)
         seen[date] += 1
-        if instant.at >= now and seen[date] > done[date]:
-            return instant
+        if instant.at >= now and named[date] <= done[date]:
+            first = None  # a date that is over, fired while its zone was ahead: the plan cannot leave it out later
+        elif instant.at >= now and seen[date] > done[date]:
+            first = first or instant
+    if first is not None:
+        return first
     from_ = now if len(page.instants) == MOST_LATELY else now + LATELY
     following = rule.page(from_ - _JUST_BEFORE, limit=1).instants
     return following[0] if following else None
+
+
+def _nominal_date(instant: Instant) -> int:
+    return instant.order_ms // _DAY_MS
 
 
 def _date_of(identity: UUID) -> int:

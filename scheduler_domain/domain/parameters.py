@@ -23,6 +23,8 @@ LARGEST_SCHEMA: Final = 16 * 1024
 MOST_PARAMETERS: Final = 100
 DEEPEST_SCHEMA: Final = 8
 MOST_STEPS_OF_A_PATTERN: Final = 1_000_000
+MOST_COMPARISONS: Final = 100_000
+"""Parts of a schema times parts of a value: as many comparisons as the judge can be made to make, 5 µs each."""
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -30,7 +32,7 @@ _ANNOTATIONS: Final = frozenset({"title", "description", "default", "examples", 
 _OF_VALUES: Final = frozenset(
     {
         "type", "enum", "const", "format", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum",
-        "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "required", "minProperties",
+        "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "required", "minProperties",
         "maxProperties", "additionalProperties",
     }
 )  # fmt: skip
@@ -81,6 +83,7 @@ class Parameters:
         self.required = frozenset(schema.get("required", ()))
         self.defaults = {name: known["default"] for name, known in self.properties.items() if "default" in known}
         self._checks = _fast_checks(schema)
+        self._part_count = _part_count(schema)
 
     @property
     def always_there(self) -> frozenset[str]:
@@ -97,6 +100,14 @@ class Parameters:
             if check is None or not check(value):
                 return False
         return True
+
+    def size_problems(self, given: dict[str, Any]) -> Iterator[Problem]:
+        """Yield a value that is too large for its schema, which must not even be compared with it."""
+        if self._part_count * _part_count(given) > MOST_COMPARISONS:
+            message = (
+                f"the values have more parts than may be compared with this schema: {MOST_COMPARISONS:,} comparisons"
+            )
+            yield Problem("", "out-of-range", message)
 
     def unknown_problems(self, given: dict[str, Any]) -> Iterator[Problem]:
         """Yield what nothing would be filled from: a misspelt parameter must not be taken for one left out."""
@@ -131,6 +142,10 @@ def schema_problems(schema: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("/parameters/properties", "too-many-parameters", message)
     for name, known in properties.items():
         yield from _parameter_problems(name, known, f"/parameters/properties/{escaped(name)}")
+    steps = sum(_counted_steps(known) for known in properties.values())
+    if steps > MOST_STEPS_OF_A_PATTERN:
+        message = f"all patterns together must not lead to more than {MOST_STEPS_OF_A_PATTERN:,} steps"
+        yield Problem("/parameters/properties", "pattern-too-costly", message)
 
 
 def _keyword_problems(schema: Any, pointer: str, depth: int) -> Iterator[Problem]:
@@ -145,7 +160,7 @@ def _keyword_problems(schema: Any, pointer: str, depth: int) -> Iterator[Problem
             yield Problem(
                 place, "unknown-keyword", f"{name[:64]} is not accepted; known: {', '.join(sorted(_KEYWORDS))}"
             )
-        elif name == "format" and part not in FORMATS:
+        elif name == "format" and not (isinstance(part, str) and part in FORMATS):
             yield Problem(place, "invalid-value", f"{', '.join(FORMATS)} are accepted: formats that are really checked")
         else:
             for step, inner in _inner_schemas(name, part):
@@ -167,7 +182,9 @@ def _parameter_problems(name: str, known: Any, pointer: str) -> Iterator[Problem
         yield Problem(pointer, "invalid-name", "a parameter's name is a letter, then up to 62 of A-Z a-z 0-9 _")
     elif name in _RESERVED:
         yield Problem(pointer, "reserved-name", f"${{{name}}} has a meaning in every payload; choose another name")
-    if isinstance(known, dict) and "pattern" in known:
+    if not isinstance(known, dict):
+        yield Problem(pointer, "invalid-type", "what is known of a parameter is an object")
+    elif "pattern" in known:
         yield from _pattern_problems(known, pointer)
 
 
@@ -206,17 +223,42 @@ def pattern_steps(pattern: str, longest: int) -> int | None:
     tokens = _TOKEN.findall(pattern)
     if "".join(tokens) != pattern or len(pattern) > 200 or not _compiles(pattern):
         return None
-    steps = 1 if pattern.startswith("^") else longest
+    steps = 1
     before = ""
+    alternatives = [1]  # of the groups that are open here, the whole pattern first: each can be tried with each other's
     for part in tokens:
         if part[0] in "*+?{":
             if before in {"", "(", "(?:", ")", "|"} or before[0] in "*+?{":
                 return None
             steps *= _ways(part, longest)
         elif part == "|":
-            steps += longest
+            alternatives[-1] += 1
+        elif part in {"(", "(?:"}:
+            alternatives.append(1)
+        elif part == ")":
+            steps *= alternatives.pop()
         before = part
-    return steps
+    [whole] = alternatives
+    is_anchored = pattern.startswith("^") and whole == 1
+    return steps * whole * (1 if is_anchored else longest)
+
+
+def _counted_steps(known: Any) -> int:
+    """Return the steps of a parameter's pattern; 0 where it has none that can be counted, which is told elsewhere."""
+    pattern, longest = (known.get("pattern"), known.get("maxLength")) if isinstance(known, dict) else (None, None)
+    if not isinstance(pattern, str) or not isinstance(longest, int):
+        return 0
+    steps = pattern_steps(pattern, longest) or 0
+    return 0 if steps > MOST_STEPS_OF_A_PATTERN else steps
+
+
+def _part_count(value: Any) -> int:
+    """Return how many values there are in a value, itself included."""
+    if isinstance(value, dict):
+        return 1 + sum(map(_part_count, value.values()))
+    if isinstance(value, list):
+        return 1 + sum(map(_part_count, value))
+    return 1
 
 
 def _ways(repetition: str, longest: int) -> int:

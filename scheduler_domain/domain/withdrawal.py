@@ -99,7 +99,7 @@ def withdraw(queued: Sequence[QueuedOccurrence], now: datetime, ending: Ending) 
             forgotten=[row.id for row in free if _is_forgotten(row, now)],
             cancelled=[row.id for row in free if not _is_forgotten(row, now)],
             left=[row.id for row in leaving if row.is_leased(now)],
-            returned_run_count=sum(row.kind == OccurrenceKind.SCHEDULED for row in leaving),
+            returned_run_count=sum(row.is_planned and not row.was_tried for row in leaving),
         ),
     )
 

@@ -70,6 +70,31 @@ async def test_a_schedule_is_run_once_however_often_it_is_asked(
     assert await connection.fetchval("SELECT count(*) FROM scheduler.due_queue") == 1
 
 
+async def test_a_pause_and_a_resume_that_change_nothing_are_remembered_as_well(admin: httpx.AsyncClient) -> None:
+    path = (await admin.post("/schedules", json=definition())).headers["location"]
+    resumed = await admin.post(f"{path}/resume", headers={"Idempotency-Key": "resume"})
+    await admin.post(f"{path}/pause")
+    again = await admin.post(f"{path}/resume", headers={"Idempotency-Key": "resume"})
+    assert again.content == resumed.content
+    assert (await admin.get(path)).json()["state"] == "PAUSED"
+    paused = await admin.post(f"{path}/pause", headers=KEY)
+    await admin.post(f"{path}/resume")
+    assert (await admin.post(f"{path}/pause", headers=KEY)).content == paused.content
+    assert (await admin.get(path)).json()["state"] == "ACTIVE"
+
+
+async def test_an_upsert_repeats_by_its_own_key_and_needs_no_other(admin: httpx.AsyncClient) -> None:
+    """A key in the header once ended in 500 where it had been used before."""
+    await admin.post("/schedules", json=definition(), headers=KEY)
+    path = "/schedules/by-key/mine"
+    answers = [await admin.put(path, json=definition(), headers=KEY)]
+    await admin.delete(answers[0].headers["location"])
+    answers += [await admin.put(path, json=definition(), headers=KEY) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201, 200]
+    at_once = [admin.put("/schedules/by-key/other", json=definition(), headers=KEY) for _ in range(6)]
+    assert sorted(answer.status_code for answer in await asyncio.gather(*at_once)) == [200] * 5 + [201]
+
+
 async def test_pause_and_resume_are_remembered(admin: httpx.AsyncClient) -> None:
     path = (await admin.post("/schedules", json=definition())).headers["location"]
     paused = await admin.post(f"{path}/pause", headers=KEY)

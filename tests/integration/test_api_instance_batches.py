@@ -182,6 +182,11 @@ async def test_lines_arrive_in_chunks_of_any_size(editor: httpx.AsyncClient) -> 
     )
 
 
+async def test_a_key_that_no_database_would_look_for_fails_alone(editor: httpx.AsyncClient) -> None:
+    answered = await sent(editor, ndjson(person(1), {**person(2), "key": "a\0b"}, person(3)))
+    assert [line["status"] for line in answered[:-1]] == ["CREATED", "FAILED", "CREATED"]
+
+
 async def test_a_batch_is_refused_before_it_is_read(standing_api: RunningApi, tenant: str) -> None:
     editor, viewer = await standing_api.caller(tenant, "editor"), await standing_api.caller(tenant, "viewer")
     body = ndjson(person(1))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scheduler_domain.domain.merge_patch import merge
+from scheduler_domain.domain.merge_patch import merge, merge_schedule
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,23 @@ def test_the_examples_of_the_rfc(value: Any, patch: Any, merged: Any) -> None:
     assert merge(value, patch) == merged
 
 
-def test_an_object_of_another_kind_is_replaced_as_a_whole() -> None:
-    value = {"trigger": {"type": "CRON", "cron": "@daily"}}
-    assert merge(value, {"trigger": {"type": "ONE_SHOT", "startAt": "x"}}) == {
-        "trigger": {"type": "ONE_SHOT", "startAt": "x"}
+def test_a_trigger_or_target_of_another_kind_is_replaced_as_a_whole() -> None:
+    value = {"trigger": {"type": "CRON", "cron": "@daily"}, "target": {"kind": "EVENT", "eventTopic": "a"}}
+    assert merge_schedule(value, {"trigger": {"type": "ONE_SHOT", "startAt": "x"}, "target": {"kind": "HTTP"}}) == {
+        "trigger": {"type": "ONE_SHOT", "startAt": "x"},
+        "target": {"kind": "HTTP"},
     }
-    assert merge(value, {"trigger": {"type": "CRON", "cron": "@hourly"}}) == {
+    assert merge_schedule(value, {"trigger": {"cron": "@hourly"}, "target": None}) == {
         "trigger": {"type": "CRON", "cron": "@hourly"}
+    }
+
+
+def test_what_is_no_union_is_merged_whatever_its_members_are_called() -> None:
+    value = {"labels": {"type": "a", "team": "b"}, "payload": {"kind": "x", "trigger": {"type": "y", "keep": 1}}}
+    patch = {"labels": {"type": "c"}, "payload": {"kind": "z", "trigger": {"type": "w"}}}
+    assert merge_schedule(value, patch) == {
+        "labels": {"type": "c", "team": "b"},
+        "payload": {"kind": "z", "trigger": {"type": "w", "keep": 1}},
     }
 
 

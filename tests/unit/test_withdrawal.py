@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from scheduler_domain.domain.occurrence import OccurrenceKind
@@ -117,6 +118,11 @@ def test_only_an_untried_instant_of_the_plan_that_is_still_ahead_leaves_no_trace
 def test_runs_are_returned_for_planned_occurrences_only() -> None:
     rows = [row(1), row(2, scheduled=-1), row(3, kind=OccurrenceKind.MANUAL), row(4, scheduled=-1, leased=15)]
     assert withdraw(rows, NOW, Ending.DELETED).returned_run_count == 2
+
+
+def test_a_run_that_was_dispatched_or_asked_for_is_not_returned() -> None:
+    rows = [WAITING_TO_RETRY, msgspec.structs.replace(row(5, scheduled=-1), is_requested=True)]
+    assert withdraw(rows, NOW, Ending.PAUSED).returned_run_count == 0
 
 
 def test_every_holder_of_a_living_lease_has_to_let_go_until_the_last_lease_ends() -> None:

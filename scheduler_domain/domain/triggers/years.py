@@ -48,8 +48,8 @@ def day_of(year: int, month: int, day: int) -> int:
 
 
 def date_of(day: int) -> date:
-    """Return the calendar date of a day number."""
-    return date.fromordinal(day + _EPOCH_ORDINAL)
+    """Return the calendar date of a day number; the calendar's first for the days before, at which rules may look."""
+    return date.fromordinal(max(day + _EPOCH_ORDINAL, 1))
 
 
 def months(leap: bool, chosen: Iterable[int]) -> int:

@@ -38,7 +38,10 @@ class JsonSchemaJudge:
         return _problems(of_schemas.iter_errors(schema))
 
     def judge(self, schema: dict[str, Any], value: dict[str, Any]) -> list[Problem]:
-        return _problems(_validator(schema).iter_errors(value))
+        try:
+            return _problems(_validator(schema).iter_errors(value))
+        except OverflowError:  # `multipleOf` a fraction divides as floats do
+            return [Problem("", "out-of-range", "a number is too large for what its schema asks of it")]
 
 
 def _validator(schema: dict[str, Any]) -> "Draft202012Validator":

@@ -131,6 +131,9 @@ class _Held:
 
         return await self._link.call("fired_lately", effect)
 
+    async def remember(self, remembered: RememberedAnswer | None) -> None:
+        assert remembered is None
+
     async def change(self, changed: Changed, remembered: RememberedAnswer | None) -> None:
         assert remembered is None
 

@@ -14,6 +14,7 @@ from scheduler_domain.domain.leap_days import leap_day_note
 from scheduler_domain.domain.triggers import Cron, Rrule, Rule, RuleSpec, compile_rule
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TOMORROW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
 def filled(document: dict[str, Any], **values: Any) -> Any:
@@ -123,3 +124,14 @@ def test_a_day_that_is_over_in_one_zone_is_over_in_every_other() -> None:
     first = first_left(rule(Cron("0 9 * * *"), "America/Los_Angeles"), NOW, fired_at("09:00"))
     assert first is not None
     assert first.local.date() == date(2026, 11, 22) + timedelta(days=1)
+
+
+def test_a_day_that_is_over_is_left_out_though_the_one_before_it_is_not() -> None:
+    """Fired at 08:00 of the 23rd in Tokyo, and moved to Los Angeles, where it is the 22nd still."""
+    fired = [occurrence_id("acme", UUID(int=1), "SCHEDULED", "2026-11-23T08:00", int(TOMORROW.timestamp() * 1000))]
+    daily = first_left(rule(Cron("0 20 * * *"), "America/Los_Angeles"), NOW, fired)
+    assert daily is not None
+    assert daily.local.date() == date(2026, 11, 24)
+    hourly = first_left(rule(Cron("0 * * * *"), "America/Los_Angeles"), NOW, fired)
+    assert hourly is not None
+    assert hourly.at - NOW < timedelta(hours=1), "a date that has more to come is not left out"

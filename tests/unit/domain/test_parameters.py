@@ -93,3 +93,51 @@ def test_a_pattern_that_is_accepted_ends_soon_on_the_worst_of_texts(pattern: str
     for text in ("a" * longest, "0" * longest, "A" * longest, "@" * longest, "-" * longest):
         re.search(pattern, text)
     assert time.perf_counter() - began < 0.1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "steps"),
+    [
+        ("^" + "(a|)" * 49 + "$", 2**49),
+        ("^(?:a|b|c)$", 3),
+        ("^a|b$", 2 * 50),
+        ("^(a)|b|(c)", 3 * 50),
+        ("(a|b)(c|d)", 200),
+    ],
+)
+def test_alternatives_are_tried_with_each_others_alternatives(pattern: str, steps: int) -> None:
+    assert pattern_steps(pattern, 50) == steps
+
+
+def test_patterns_are_bounded_together() -> None:
+    known = {"type": "string", "pattern": "^[a-z]+[a-z]+[a-z]+$", "maxLength": 90}
+    few, many = ({f"p{n}": known for n in range(count)} for count in (1, 2))
+    assert list(schema_problems({"type": "object", "properties": few})) == []
+    assert [problem.code for problem in schema_problems({"type": "object", "properties": many})] == [
+        "pattern-too-costly"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "code"),
+    [
+        ({"format": []}, "invalid-value"),
+        ({"format": {}}, "invalid-value"),
+        ({"type": "array", "uniqueItems": True}, "unknown-keyword"),
+        (True, "invalid-type"),
+    ],
+)
+def test_what_would_break_or_take_long_later_is_refused_now(known: Any, code: str) -> None:
+    assert [problem.code for problem in schema_problems({"type": "object", "properties": {"a": known}})] == [code]
+
+
+def test_a_value_with_too_many_parts_is_not_even_compared() -> None:
+    choices = [{"const": number} for number in range(100)]
+    parameters = Parameters({"type": "object", "properties": {"a": {"type": "array", "items": {"anyOf": choices}}}})
+    assert list(parameters.size_problems({"a": list(range(100))})) == []
+    assert [problem.code for problem in parameters.size_problems({"a": list(range(1_000))})] == ["out-of-range"]
+
+
+def test_a_number_beyond_what_a_schema_can_judge_is_a_problem_and_no_defect() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 0.5}}}
+    assert [problem.code for problem in JsonSchemaJudge().judge(schema, {"a": 10**400})] == ["out-of-range"]

@@ -107,6 +107,14 @@ def test_nothing_due_is_said() -> None:
     assert "Nothing is due." in run("--at", "2020-01-01T00:00:00Z", "--after", "2026-01-01T00:00:00Z").output
 
 
+def test_a_batch_looks_no_further_back_than_the_calendar_begins() -> None:
+    exclude = {"weekdays": ["SU"], "roll": "NEXT", "holidays": {"country": "DE"}}
+    began = {"after": "0001-01-01T00:00:00Z", "startAt": "0001-01-01T00:00:00Z"}
+    rule = {"type": "RRULE", "rrule": "FREQ=MINUTELY;BYDAY=MO"}
+    [answer] = answers({"trigger": rule, "tz": "Europe/Berlin", "exclude": exclude, **began})
+    assert answer["occurrences"][0].startswith("0001-01-01T00:0")
+
+
 @pytest.mark.parametrize(("after", "count"), [("0001-01-01T00:00:00Z", 1), ("9999-12-31T00:00:00Z", 0)])
 def test_a_batch_answers_for_every_year_and_nothing_is_due_after_2200(after: str, count: int) -> None:
     trigger = {"type": "CRON", "cron": "0 9 29 2 *"}

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from scheduler_domain.application.change_schedule import Edit
 from scheduler_domain.application.ports.schedules import SchedulesWanted, SortField
 from scheduler_domain.domain.errors import InvalidField, InvalidRequest
-from scheduler_domain.domain.merge_patch import merge
+from scheduler_domain.domain.merge_patch import merge_schedule
 from scheduler_domain.domain.roles import Role
 from scheduler_domain.domain.schedule import ScheduleDefinition, ScheduleState
 from scheduler_domain.domain.validation import key_problems, label_problems, refuse
@@ -106,12 +106,11 @@ async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str
         raise InvalidField.at("/key", "other-key", "the key in the body is the one in the path, or is left out")
     refuse(list(key_problems(key, "/key")))
     keyed = msgspec.structs.replace(definition, key=key)
-    asked = await once(request, created_answer)
     use = services_of(request.scope).use
     edit, demanded = _replacing(document, keyed), precondition(request.scope)
     with use.tracer.step("accept", traceparent(request.scope)) as step:
         step.handled(1)
-        schedule, is_new = await use.upsert(caller, key, keyed, edit, demanded, asked)
+        schedule, is_new = await use.upsert(caller, key, keyed, edit, demanded)
     return sent(created_answer(schedule) if is_new else schedule_answer(schedule))
 
 
@@ -124,7 +123,7 @@ async def delete_schedule(request: Request[Any, Any, Any], schedule_id: FromPath
 
 
 def _patching(document: dict[str, Any]) -> Edit:
-    return lambda definition: typed(merge(msgspec.to_builtins(definition), document), ScheduleDefinition)
+    return lambda definition: typed(merge_schedule(msgspec.to_builtins(definition), document), ScheduleDefinition)
 
 
 def _replacing(document: dict[str, Any], wanted: ScheduleDefinition) -> Edit:
