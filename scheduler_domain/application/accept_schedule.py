@@ -43,12 +43,10 @@ class AcceptSchedule:
         self._lookahead = lookahead
         self._tags = tags
 
-    async def __call__(
-        self, caller: Caller, definition: ScheduleDefinition, once: Once[Schedule] | None = None
-    ) -> Schedule:
+    async def __call__(self, caller: Caller, definition: ScheduleDefinition, once: Once[Schedule]) -> Schedule:
         """Return the stored schedule. Raises InvalidField with every problem found, KeyTaken, and AnswerTaken."""
         accepted = self._accepted(caller, definition)
-        await self._schedules.add(accepted, None if once is None else once.remembered(accepted.schedule))
+        await self._schedules.add(accepted, once.remembered(accepted.schedule))
         return accepted.schedule
 
     def _accepted(self, caller: Caller, definition: ScheduleDefinition) -> Accepted:

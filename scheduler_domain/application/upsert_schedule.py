@@ -3,6 +3,7 @@
 from typing import Final
 
 from scheduler_domain.application.accept_schedule import AcceptSchedule
+from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.change_schedule import ChangeSchedule, Edit, Precondition
 from scheduler_domain.application.ports.schedules import Schedules
 from scheduler_domain.domain.errors import Conflict, KeyTaken, NotFound, VersionMismatch
@@ -25,6 +26,7 @@ class UpsertSchedule:
         definition: ScheduleDefinition,
         edit: Edit,
         precondition: Precondition,
+        once: Once[Schedule],
     ) -> tuple[Schedule, bool]:
         """Return the schedule and whether it is new. `edit` applies the definition to one that exists.
 
@@ -38,7 +40,7 @@ class UpsertSchedule:
                     return await self._change.edit(caller, existing.id, precondition, edit), False
                 if precondition.needs_existing:
                     raise VersionMismatch("there is no schedule with this key that If-Match could match")
-                return await self._accept(caller, definition), True
+                return await self._accept(caller, definition, once), True
             except (NotFound, KeyTaken):
                 continue
         raise Conflict("the schedule under this key keeps changing; try again shortly")

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Request, delete, get, patch, post, put
 from litestar.params import FromPath
 
+from scheduler_domain.application.answer_once import Once
 from scheduler_domain.application.change_schedule import Edit
 from scheduler_domain.application.ports.schedules import SchedulesWanted, SortField
 from scheduler_domain.domain.errors import InvalidField, InvalidRequest
@@ -110,7 +111,7 @@ async def put_schedule_by_key(request: Request[Any, Any, Any], key: FromPath[str
     edit, demanded = _replacing(document, keyed), precondition(request.scope)
     with use.tracer.step("accept", traceparent(request.scope)) as step:
         step.handled(1)
-        schedule, is_new = await use.upsert(caller, key, keyed, edit, demanded)
+        schedule, is_new = await use.upsert(caller, key, keyed, edit, demanded, Once(created_answer))
     return sent(created_answer(schedule) if is_new else schedule_answer(schedule))
 
 
