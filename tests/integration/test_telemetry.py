@@ -43,11 +43,12 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, ours = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    # As it was, with the same list: loggers keep the one that they first saw, and `capture_logs` writes into it.
+    structlog.configure(**ours)
 
 
 def samples(registry: CollectorRegistry, name: str) -> dict[tuple[tuple[str, str], ...], float]:
