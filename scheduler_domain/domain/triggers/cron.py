@@ -184,7 +184,7 @@ def _term(field: _Field, term: str) -> range:
         return range(field.low, _top(field) + 1, step)
     low = _value(field, match["low"], term)
     if match["high"] is None:
-        return range(low, _top(field) + 1, step) if match["step"] else range(low, low + 1)
+        return _open_range(field, term, low, step) if match["step"] else range(low, low + 1)
     high = _value(field, match["high"], term)
     if high < low:
         raise _refused(
@@ -192,6 +192,16 @@ def _term(field: _Field, term: str) -> range:
             f"has a range that runs backwards in its {field.name} ({term}); write two ranges, joined by a comma",
         )
     return range(low, high + 1, step)
+
+
+def _open_range(field: _Field, term: str, low: int, step: int) -> range:
+    top = _top(field)
+    if low > top:
+        raise _refused(
+            "cron-range",
+            f"has {term} as its {field.name}, which starts behind the last one, {top}; write Sunday as 0 before a step",
+        )
+    return range(low, top + 1, step)
 
 
 def _top(field: _Field) -> int:
