@@ -237,6 +237,8 @@ def _month_days(text: str) -> MonthDays:
         return MonthDays(frozenset(), nearest_weekday=_value(_DAY_OF_MONTH, nearest[1], text))
     numbers: set[int] = set()
     for term in terms:
+        if _NEAREST_WEEKDAY.fullmatch(term):
+            raise _refused("cron-syntax", f"has {term} beside other days of month; it stands alone in its field")
         if term not in ("L", "LW"):
             numbers.update(_term(_DAY_OF_MONTH, term))
     return MonthDays(

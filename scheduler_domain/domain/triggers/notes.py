@@ -50,12 +50,12 @@ def _cron_notes(trigger: Cron, expression: CronExpression) -> Iterator[Note]:
         yield Note(
             "both-day-fields",
             "Day of month and day of week are both given, so a day matches by either (crontab(5)). "
-            "To require both, start one with a star, such as */1.",
+            "A recurrence with BYMONTHDAY and BYDAY requires both.",
         )
     fields = trigger.cron.split()
     minutes = fields[0] if len(fields) == 5 else fields[1] if len(fields) == 6 else ""
     step = minutes.removeprefix("*/")
-    if minutes.startswith("*/") and step.isdigit() and 60 % int(step):
+    if minutes.startswith("*/") and step.isdigit() and int(step) < 60 and 60 % int(step):
         yield Note("uneven-step", f"{minutes} restarts at each full hour, so its last gap in an hour is shorter.")
 
 

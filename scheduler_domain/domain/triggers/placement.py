@@ -46,6 +46,11 @@ class Placement:
         """Tell whether a local time that does not exist is left out."""
         return self.dst.gap == "SKIP"
 
+    @property
+    def moves(self) -> bool:
+        """Tell whether an occurrence on an excluded day takes place on another one."""
+        return self._excluded is not None and self._excluded.roll != "SKIP"
+
     def wall(self, slots: Slots) -> Timeline:
         """Place local times on the zone's wall clock, each named wall-clock slot once a date."""
         return self._on_wall(slots, self.dst.gap, self.dst.fold)
@@ -66,7 +71,7 @@ class Placement:
 
     def _on_wall(self, slots: Slots, gap: str, fold: str) -> Timeline:
         kept = self._without_excluded(slots, WallDates())
-        if isinstance(kept, Excluding) and self._excluded is not None and self._excluded.roll != "SKIP":
+        if isinstance(kept, Excluding) and self.moves:
             return _NamedByOrigin(kept, self.zone, DstPolicy(gap, fold))
         return WallClock(kept, self.zone, gap, fold)
 

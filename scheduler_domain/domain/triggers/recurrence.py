@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import NamedTuple
 
 from scheduler_domain.domain.triggers.errors import TriggerError
 from scheduler_domain.domain.triggers.exclusions import Dates, WallDates, ZoneDates
@@ -22,7 +23,7 @@ from scheduler_domain.domain.triggers.wall_clock import (
     Due,
     Timeline,
 )
-from scheduler_domain.domain.triggers.years import LAST_YEAR, day_of
+from scheduler_domain.domain.triggers.years import LAST_YEAR, YEAR_START, day_of
 from scheduler_domain.domain.triggers.zones import Zone, load_zone
 
 _EARLIEST_COUNTED = DAY * day_of(1900, 1, 1)
@@ -36,8 +37,15 @@ class Recurrence:
     counted: tuple["Counted", ...]
 
 
-def anchor_of(trigger: Rrule, zone: Zone) -> int | None:
-    """Return the local second of DTSTART, or None where the trigger has none and its creation anchors it."""
+class Anchor(NamedTuple):
+    """Where a recurrence starts: the local second, and the UTC second where it was given as an instant."""
+
+    local: int
+    utc: int | None = None
+
+
+def anchor_of(trigger: Rrule, zone: Zone) -> Anchor | None:
+    """Return DTSTART, or None where the trigger has none and its creation anchors it."""
     block = parse_block(trigger.rrule)
     in_block = _block_anchor(block, zone)
     if trigger.dtstart is None:
@@ -45,36 +53,64 @@ def anchor_of(trigger: Rrule, zone: Zone) -> int | None:
     parsed, aware = parse_iso(trigger.dtstart, "trigger.dtstart")
     if parsed.microsecond:
         raise TriggerError("bad-time", "trigger.dtstart must be a whole second.", "trigger.dtstart")
-    second = utc_microsecond(parsed) // 1_000_000 if aware else wall_second(parsed)
-    anchor = second + zone.offset_at(second) if aware else second
-    if in_block is not None and in_block != anchor:
+    if aware:
+        utc = utc_microsecond(parsed) // 1_000_000
+        anchor = _checked(Anchor(utc + zone.offset_at(utc), utc), "trigger.dtstart")
+    else:
+        anchor = Anchor(wall_second(parsed))
+    if in_block is not None and not _is_same(in_block, anchor):
         raise TriggerError("rrule-anchor", "trigger.dtstart and DTSTART differ; give one of them.", "trigger.dtstart")
-    return anchor
+    return anchor if in_block is None or anchor.utc is not None else in_block
 
 
-def _block_anchor(block: Block, zone: Zone) -> int | None:
+def _is_same(one: Anchor, other: Anchor) -> bool:
+    return one.local == other.local and (one.utc is None or other.utc is None or one.utc == other.utc)
+
+
+def _block_anchor(block: Block, zone: Zone) -> Anchor | None:
     if block.anchor is None:
         return None
     if block.anchor.zone not in (None, "UTC", zone.name):
         raise refused("rrule-zone", f"has DTSTART in another zone than tz ({zone.name}); make the two the same")
-    return local_second(block.anchor, zone)
+    _refuse_after_the_calendar(block.anchor)
+    is_instant = block.anchor.zone == "UTC" and block.anchor.clock is not None
+    utc = _second(block.anchor) if is_instant else None
+    return _checked(Anchor(local_second(block.anchor, zone), utc), FIELD)
 
 
-def recurrence(trigger: Rrule, anchor: int, place: Placement) -> Recurrence:
-    """Return the walker of a recurrence set, anchored at a local second."""
-    block = parse_block(trigger.rrule)
+def _checked(anchor: Anchor, field: str) -> Anchor:
+    """Return an anchor that was an instant; TriggerError where its zone has it outside the calendar."""
+    if not DAY * YEAR_START[1] <= anchor.local <= LAST_SECOND:
+        raise TriggerError("out-of-calendar", f"{field} starts outside the years 1 to {LAST_YEAR} of its zone.", field)
+    return anchor
+
+
+def _refuse_after_the_calendar(time: TimeText) -> None:
+    if int(time.date[:4]) > LAST_YEAR:
+        raise refused(
+            "out-of-calendar", f"has {time.date}, which lies after the year {LAST_YEAR}, the last one planned for"
+        )
+
+
+def recurrence(trigger: Rrule, start: Anchor, place: Placement) -> Recurrence:
+    """Return the walker of a recurrence set."""
+    block, anchor = parse_block(trigger.rrule), start.local
     removed = _Removed(block, place.zone)
     counted: list[Counted] = []
     timelines: list[Timeline] = []
     for rule in block.rules:
         if steps_elapsed_time(rule):
-            steps = _Without(_elapsed(rule, anchor, place), removed, ZoneDates(place.zone))
+            steps = _Without(_elapsed(rule, start, place), removed, ZoneDates(place.zone))
             timelines.append(place.instants(steps if removed else steps.slots))
         else:
             slots, until = _limited(rule, anchor, place, counted)
+            if until is not None and place.moves:
+                slots = _NamedUntil(slots, until, place)
             without = _Without(slots, removed, WallDates())
             timeline = place.wall(without if removed else slots)
-            timelines.append(timeline if until is None else _Until(timeline, until))
+            timelines.append(timeline if until is None else _Until(timeline, until, has_moved=place.moves))
+    for time in block.added:
+        _refuse_after_the_calendar(time)
     if block.added:
         added = Listed([local_second(time, place.zone, anchor % DAY) for time in block.added])
         timelines.append(place.wall(_Without(added, removed, WallDates())))
@@ -100,10 +136,10 @@ def _limited(rule: RuleParts, anchor: int, place: Placement, counted: "list[Coun
     return Limited(slots, _second(rule.until, DAY - 1)), None
 
 
-def _elapsed(rule: RuleParts, anchor: int, place: Placement) -> ElapsedSteps:
-    """Return the real seconds of a sub-daily rule without BY parts; the anchor is placed by the schedule's policies."""
+def _elapsed(rule: RuleParts, start: Anchor, place: Placement) -> ElapsedSteps:
+    """Return the real seconds of a sub-daily rule without BY parts; a local anchor is placed by the policies."""
     zone = place.zone
-    first = place.anchor(anchor)
+    first = place.anchor(start.local) if start.utc is None else start.utc
     step = rule.interval * UNIT_SECONDS[rule.frequency]
     last = LAST_SECOND
     if rule.count is not None:
@@ -119,17 +155,15 @@ def _second(time: TimeText, default_clock: int = 0) -> int:
     """Return the digits of a time as seconds; a date alone takes the given time of the day."""
     digits = time.date
     try:
-        if int(digits[:4]) > LAST_YEAR:
-            return LAST_SECOND
         day = day_of(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         raise refused("rrule-value", f"has a date that no calendar has ({digits})") from None
     if time.clock is None:
-        return DAY * day + default_clock
+        return min(DAY * day + default_clock, LAST_SECOND)
     hour, minute, second = int(time.clock[:2]), int(time.clock[2:4]), int(time.clock[4:])
     if hour > 23 or minute > 59 or second > 60:
         raise refused("rrule-value", f"has a time that no day has ({time.clock})")
-    return DAY * day + 3600 * hour + 60 * minute + min(second, 59)
+    return min(DAY * day + 3600 * hour + 60 * minute + min(second, 59), LAST_SECOND)
 
 
 def local_second(time: TimeText, zone: Zone, default_clock: int = 0) -> int:
@@ -228,18 +262,40 @@ class _Without:
         return (slot for slot in self.slots.walk(low) if local_of(slot) not in self._removed)
 
 
+class _NamedUntil:
+    """The local times that come up to and including one UTC second, on the day that the rule names."""
+
+    __slots__ = ("_last", "_place", "_slots")
+
+    def __init__(self, slots: Slots, last: int, place: Placement) -> None:
+        self._slots = slots
+        self._last = last
+        self._place = place
+
+    def walk(self, low: int) -> Iterator[int]:
+        """Yield each slot that is not before `low`, ascending."""
+        # where clocks change, a local time may come before an earlier one
+        zone, last = self._place.zone, self._last
+        shown = last + max(zone.offset_at(last), zone.offset_at(last - DAY))
+        return (slot for slot in takewhile(shown.__ge__, self._slots.walk(low)) if self._place.anchor(slot) <= last)
+
+
 class _Until:
-    """A timeline up to and including one UTC second."""
+    """A timeline up to and including one UTC second; what has moved was judged before (`_NamedUntil`)."""
 
-    __slots__ = ("_last", "_timeline")
+    __slots__ = ("_has_moved", "_last", "_timeline")
 
-    def __init__(self, timeline: Timeline, last: int) -> None:
+    def __init__(self, timeline: Timeline, last: int, *, has_moved: bool) -> None:
         self._timeline = timeline
         self._last = last
+        self._has_moved = has_moved
 
     def walk(self, low: int) -> Iterator[Due]:
         """Yield each instant that is not before the UTC second `low`, ascending."""
-        return takewhile(lambda due: due[0] <= self._last, self._timeline.walk(low))
+        dues = self._timeline.walk(low)
+        if self._has_moved:
+            return (due for due in dues if due[0] <= self._last or due[2] in (MOVED, MOVED_SECOND_PASS))
+        return takewhile(lambda due: due[0] <= self._last, dues)
 
 
 class _Merged:

@@ -44,7 +44,8 @@ class DayParts:
 def matching_days(rule: RuleParts, anchor: int) -> Days:
     """Return the days a rule names, in the phase that its anchor (a day number) gives to its INTERVAL."""
     parts = _with_anchor(rule, date_of(anchor))
-    if parts.skip != "OMIT":
+    # only a numbered day can be missing from its month or year; weekdays and weeks always exist
+    if parts.skip != "OMIT" and (parts.by_month_day or parts.by_year_day):
         return LandingDays(parts, rule, anchor)
     if parts.by_week_number:
         return _week_days(parts, rule.interval, anchor)
@@ -150,7 +151,7 @@ def _weeks(year: int, parts: DayParts, first_year: int, interval: int) -> int:
 
 def week_year_of(day: int, week_start: int) -> int:
     """Return the year that numbers the week of a day: the one that holds at least four days of it."""
-    return years.year_of(day - (day + 3 - week_start) % 7 + 3)
+    return years.date_of(day - (day + 3 - week_start) % 7 + 3).year
 
 
 def first_week(year: int, week_start: int) -> int:

@@ -14,6 +14,7 @@ LONGEST_RULE = 2_048
 LONGEST_BLOCK = 32_768
 MOST_RULES = 5
 MOST_DATES = 1_000
+MOST_ZONES = 20
 LARGEST_INTERVAL = 100_000_000
 LARGEST_COUNT = 100_000
 
@@ -128,6 +129,8 @@ def parse_block(text: str) -> Block:
             raise refused("rrule-too-many", f"has more than {MOST_RULES} RRULE lines")
         if len(dates["RDATE"]) + len(dates["EXDATE"]) > MOST_DATES:
             raise refused("rrule-too-many", f"has more than {MOST_DATES:,} RDATE and EXDATE values")
+    if len({time.zone for time in (*dates["RDATE"], *dates["EXDATE"])}) > MOST_ZONES:
+        raise refused("rrule-too-many", f"has dates in more than {MOST_ZONES} zones")
     if len(anchors) > 1:
         raise refused("rrule-syntax", "has DTSTART more than once")
     if not rules and not dates["RDATE"]:

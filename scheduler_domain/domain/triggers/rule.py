@@ -23,7 +23,7 @@ from scheduler_domain.domain.triggers.local_time import (
 )
 from scheduler_domain.domain.triggers.one_shot import parse_one_shot
 from scheduler_domain.domain.triggers.placement import Placement, check_dst
-from scheduler_domain.domain.triggers.recurrence import Counted, anchor_of, recurrence
+from scheduler_domain.domain.triggers.recurrence import Anchor, Counted, anchor_of, recurrence
 from scheduler_domain.domain.triggers.slots import Listed
 from scheduler_domain.domain.triggers.spec import (
     Cron,
@@ -188,11 +188,12 @@ class Rule:
         return timeline.walk(low) if low <= LAST_SECOND else iter(())
 
     def _past_one_shot(self, trigger: OneShot) -> Due | None:
-        past = next(self._walk(self._compiled.timeline, FIRST_SECOND), None)
+        past = next(self._walk(self._compiled.timeline, self._first), None)
         if past is not None and trigger.if_past is None:
             raise TriggerError(
                 "one-shot-past",
-                "trigger.startAt lies in the past; choose a later one, or send ifPast: RUN_NOW.",
+                "The occurrence that trigger.startAt names lies in the past; choose a later one, or send ifPast: "
+                "RUN_NOW.",
                 "trigger.startAt",
             )
         return past
@@ -266,7 +267,7 @@ def _compile(spec: RuleSpec, *, only_excluded: bool = False) -> _Compiled:
             anchor = anchor_of(trigger, zone)
             if anchor is None:
                 created = utc_microsecond(spec.created_at) // 1_000_000
-                anchor = created + zone.offset_at(created)
+                anchor = Anchor(created + zone.offset_at(created), created)
             return _compile_shared(trigger, spec.tz, spec.dst, spec.exclude, anchor, only_excluded=only_excluded)
         case Cron() | OneShot():
             return _compile_shared(trigger, spec.tz, spec.dst, spec.exclude, None, only_excluded=only_excluded)
@@ -287,7 +288,7 @@ def _placement(zone: Zone, dst: DstPolicy, exclude: Exclusions | None, only_excl
 
 @lru_cache(maxsize=8192)
 def _compile_shared(
-    trigger: Trigger, tz: str, dst: DstPolicy, exclude: Exclusions | None, anchor: int | None, *, only_excluded: bool
+    trigger: Trigger, tz: str, dst: DstPolicy, exclude: Exclusions | None, anchor: Anchor | None, *, only_excluded: bool
 ) -> _Compiled:
     zone = load_zone(tz)
     place = _placement(zone, dst, exclude, only_excluded)
@@ -300,8 +301,8 @@ def _compile_shared(
     if isinstance(trigger, OneShot):
         once = parse_one_shot(trigger)
         listed = Listed([once.second])
-        single = Placement(zone, DstPolicy(dst.gap, "FIRST" if dst.fold == "BOTH" else dst.fold))
-        place = single if exclude is None else place
+        single = DstPolicy(dst.gap, "FIRST" if dst.fold == "BOTH" else dst.fold)
+        place = _placement(zone, single, exclude, only_excluded)
         timeline = place.instants(listed) if once.is_instant else place.wall(listed)
         return _Compiled(timeline, zone, microsecond=once.microsecond)
     if not isinstance(trigger, Rrule) or anchor is None:
@@ -309,11 +310,11 @@ def _compile_shared(
     return _compile_recurrence(trigger, anchor, place)
 
 
-def _compile_recurrence(trigger: Rrule, anchor: int, place: Placement) -> _Compiled:
+def _compile_recurrence(trigger: Rrule, anchor: Anchor, place: Placement) -> _Compiled:
     found = recurrence(trigger, anchor, place)
     fingerprint = ""
     if found.counted:
-        fingerprint = f"{zlib.crc32(repr((trigger, anchor, place.zone.name, place.dst.gap)).encode()):08x}"
+        fingerprint = f"{zlib.crc32(repr((trigger, anchor.local, place.zone.name, place.dst.gap)).encode()):08x}"
     return _Compiled(found.timeline, place.zone, counted=found.counted, fingerprint=fingerprint)
 
 

@@ -21,7 +21,7 @@ from scheduler_domain.domain.triggers.phrases import (
     runs,
     weekdays,
 )
-from scheduler_domain.domain.triggers.recurrence import anchor_of, local_second
+from scheduler_domain.domain.triggers.recurrence import Anchor, anchor_of, local_second
 from scheduler_domain.domain.triggers.rrule import clock_of, steps_elapsed_time
 from scheduler_domain.domain.triggers.rrule_text import RuleParts, TimeText, parse_block
 from scheduler_domain.domain.triggers.spec import Cron, Exclusions, FixedDelay, OneShot, Rrule, RuleSpec
@@ -61,6 +61,8 @@ def cron_in_words(expression: CronExpression) -> str:
     """
     parts = [clock(expression.hours, expression.minutes, expression.seconds)]
     by_month, by_week = _month_days_in_words(expression), _week_days_in_words(expression)
+    if expression.either_day and not (by_month and by_week):
+        by_month = by_week = ""  # one of the two names every day, and a day matches by either
     if by_month and by_week:
         parts.append(f"{by_month} or on {by_week}" if expression.either_day else f"{by_month}, if it is {by_week}")
     elif by_month:
@@ -76,10 +78,11 @@ def cron_in_words(expression: CronExpression) -> str:
 
 def _month_days_in_words(expression: CronExpression) -> str:
     field = expression.month_days
-    days = [ordinal(day) for day in sorted(field.numbers)] if len(field.numbers) < 31 else []
+    if len(field.numbers) == 31:
+        return ""
     words = []
-    if days:
-        words.append(f"the {listed(days)}")
+    if field.numbers:
+        words.append(f"the {listed([ordinal(day) for day in sorted(field.numbers)])}")
     if field.last:
         words.append("the last day")
     if field.last_weekday:
@@ -91,7 +94,9 @@ def _month_days_in_words(expression: CronExpression) -> str:
 
 def _week_days_in_words(expression: CronExpression) -> str:
     field = expression.week_days
-    words = [weekdays([(day - 1) % 7 for day in field.numbers])] if 0 < len(field.numbers) < 7 else []
+    if len(field.numbers) == 7:
+        return ""
+    words = [weekdays([(day - 1) % 7 for day in field.numbers])] if field.numbers else []
     words += [
         f"the {ordinal(nth)} {DAY_NAMES[(day - 1) % 7]} of the month"
         for day, nth in sorted(field.nth, key=lambda pair: pair[1])
@@ -111,8 +116,8 @@ def _recurrence_in_words(trigger: Rrule, spec: RuleSpec) -> str:
     anchor = anchor_of(trigger, zone)
     if anchor is None:
         created = int(spec.created_at.timestamp())
-        anchor = created + zone.offset_at(created)
-    start = wall_datetime(anchor)
+        anchor = Anchor(created + zone.offset_at(created), created)
+    start = wall_datetime(anchor.local)
     rules = [_rule_in_words(rule, start, zone) for rule in block.rules]
     words = "; and ".join(rules) if rules else "on the dates that RDATE lists"
     if block.rules and block.added:

@@ -21,6 +21,7 @@ from scheduler_domain.domain.triggers import (
     rrule_days,
     rrule_text,
     rule,
+    zones,
 )
 
 AFTER = datetime(2026, 6, 1, 12, 34, 56, tzinfo=UTC)
@@ -29,7 +30,7 @@ START, OLD = "2016-01-04T09:00:00", "1901-01-04T09:00:00"
 
 CACHES = (
     cron.parse_cron, cron._days, rrule._units_in_phase, rrule._wanted_units, rrule_days._calendar_days,
-    rrule_days._month_landing, rrule_text.parse_block, rule._compile_shared,
+    rrule_days._month_landing, rrule_text.parse_block, rule._compile_shared, zones.load_zone,
 )  # fmt: skip
 
 
@@ -38,9 +39,13 @@ def numbers(low: int, high: int) -> str:
 
 
 ALL_TIMES = f"BYHOUR={numbers(0, 23)};BYMINUTE={numbers(0, 59)}"
+MOST_ZONES = "\n".join(
+    f"RDATE;TZID={name}:20270101T000000" for name in sorted(zones.zone_names())[:: len(zones.zone_names()) // 20][:20]
+)
 THOUSAND = ",".join(f"20{26 + n // 336:02}{n // 28 % 12 + 1:02}{n % 28 + 1:02}T090000" for n in range(1000))
 
 HOSTILE: dict[str, Trigger] = {
+    "dates in twenty zones": Rrule(f"RRULE:FREQ=DAILY;COUNT=1\n{MOST_ZONES}", START),
     "cron every second": Cron("* * * * * *"),
     "cron 256 characters": Cron(",".join(["0-59"] * 49) + " * * * *"),
     "cron never": Cron("0 0 31 2,4,6,9,11 *"),

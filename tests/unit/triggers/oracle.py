@@ -110,6 +110,13 @@ def first_valid(shifted: datetime, local: datetime, tz: ZoneInfo) -> datetime:
     return high
 
 
+def named_by(slot: datetime, tz: ZoneInfo, policies: Policies, until: datetime) -> bool:
+    """Tell whether the first instant of a local time is in time, on the day that the rule names."""
+    fold = "FIRST" if policies.fold == "BOTH" else policies.fold
+    gap = "SHIFT" if policies.gap == "SKIP" else policies.gap
+    return placed(slot, tz, gap, fold)[0][0] <= until
+
+
 def fixed_time(
     slots: Iterator[datetime], tz: ZoneInfo, policies: Policies, found: Instants, until: datetime | None = None
 ) -> None:
@@ -119,8 +126,10 @@ def fixed_time(
         if landing is None:
             continue
         moved = datetime.combine(landing, slot.time())
+        if moved != slot and until is not None and not named_by(slot, tz, policies, until):
+            continue
         for at, shifted, second_pass in placed(moved, tz, policies.gap, policies.fold):
-            if until is None or at <= until:
+            if until is None or at <= until or moved != slot:
                 found.add(at, (slot.isoformat(), second_pass), moved, shifted, moved != slot)
 
 

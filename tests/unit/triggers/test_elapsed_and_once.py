@@ -74,6 +74,42 @@ def test_a_past_one_shot_is_refused_at_creation_unless_it_is_to_run_now(spec: Sp
     assert compile_rule(spec(OneShot(past, "RUN_NOW"))).first(instant(NOW)).at == instant("2020-06-01T12:00:00")
 
 
+@pytest.mark.parametrize("exclude", [None, Exclusions(weekdays=("SA",)), Exclusions(weekdays=("SU",), roll="NEXT")])
+def test_a_one_shot_fires_once_where_its_local_time_exists_twice(due: Due, exclude: Exclusions | None) -> None:
+    once = OneShot("2026-10-25T02:30:00")
+    assert len(due(once, "Europe/Berlin", "2026-10-01T00:00:00", 5, fold="BOTH", exclude=exclude)) == 1
+
+
+@pytest.mark.parametrize("if_past", [None, "RUN_NOW"])
+@pytest.mark.parametrize("now", ["2026-01-01T00:00:00", "2026-08-01T00:00:00"])
+def test_a_one_shot_before_its_window_never_fires(spec: Spec, if_past: str | None, now: str) -> None:
+    rule = compile_rule(spec(OneShot("2026-06-01T09:00:00", if_past), "UTC", start_at=instant("2026-07-01T00:00:00")))
+    with pytest.raises(TriggerError) as refusal:
+        rule.first(instant(now))
+    assert refusal.value.code == "never-fires"
+
+
+@pytest.mark.parametrize("fold", ["FIRST", "SECOND"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rrule("FREQ=MINUTELY;INTERVAL=90", "2026-10-25T01:30:00Z"),
+        Rrule("FREQ=MINUTELY;INTERVAL=90", "2026-10-25T02:30:00+01:00"),
+        Rrule("DTSTART:20261025T013000Z\nRRULE:FREQ=MINUTELY;INTERVAL=90"),
+        Rrule("DTSTART:20261025T013000Z\nRRULE:FREQ=MINUTELY;INTERVAL=90", "2026-10-25T02:30:00"),
+    ],
+)
+def test_elapsed_steps_start_at_the_instant_that_was_given(due: Due, rule: Rrule, fold: str) -> None:
+    found = due(rule, "Europe/Berlin", "2026-10-25T00:00:00", 2, fold=fold)
+    assert found == ["2026-10-25T01:30:00Z", "2026-10-25T03:00:00Z"]
+
+
+def test_elapsed_steps_start_at_the_creation_in_the_second_pass_of_a_fold(spec: Spec) -> None:
+    created = "2026-10-25T01:30:00"
+    rule = compile_rule(spec(Rrule("FREQ=MINUTELY;INTERVAL=90"), "Europe/Berlin", created))
+    assert rule.instants(instant(created), 1) == [instant("2026-10-25T03:00:00")]
+
+
 def test_the_window_includes_both_its_ends(due: Due) -> None:
     found = due(
         Cron("0 9 * * *"), "UTC", NOW, 9, start_at=instant("2026-01-05T09:00:00"), end_at=instant("2026-01-07T09:00:00")

@@ -109,3 +109,20 @@ def test_struck_out_days_of_elapsed_rules_have_their_reason(spec: Spec) -> None:
 def test_weekdays_are_read_as_two_or_three_letters_or_whole(due: Due) -> None:
     for names in (("SA", "SU"), ("sat", "sun"), ("Saturday", "SUNDAY")):
         assert dates(due(DAILY, "UTC", "2026-01-03T00:00:00", 1, exclude=Exclusions(weekdays=names))) == ["2026-01-05"]
+
+
+@pytest.mark.parametrize(
+    ("until", "roll", "expected"),
+    [
+        ("20261228T080000Z", "PREVIOUS", ["2026-12-21"]),
+        ("20261228T080000", "PREVIOUS", ["2026-12-21"]),
+        ("20261228T090000Z", "PREVIOUS", ["2026-12-21", "2026-12-25"]),
+        ("20261228T090000Z", "NEXT", ["2026-12-21", "2026-12-29"]),
+        ("20261228T090000", "NEXT", ["2026-12-21", "2026-12-29"]),
+        ("20261228T090000Z", "SKIP", ["2026-12-21"]),
+    ],
+)
+def test_until_ends_the_rule_before_anything_moves(due: Due, until: str, roll: str, expected: list[str]) -> None:
+    exclude = Exclusions(dates=("2026-12-28",), roll=roll)
+    rule = Rrule(f"FREQ=WEEKLY;UNTIL={until}", "2026-12-07T09:00:00")
+    assert dates(due(rule, "UTC", "2026-12-20T00:00:00", 5, exclude=exclude)) == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler_domain.domain.triggers import Rrule, compile_rule
+from scheduler_domain.domain.triggers import Rrule, compile_rule, describe
 from tests.unit.triggers.conftest import Due, Spec, instant
 
 BERLIN = "Europe/Berlin"
@@ -202,6 +202,36 @@ def test_an_old_anchor_changes_nothing_but_the_phase(due: Due) -> None:
         rule = Rrule(f"FREQ={parts}", "0001-01-01T09:00:00")
         found = due(rule, "UTC", "2026-01-01T00:00:00", 2)
         assert len(found) == 2
+
+
+@pytest.mark.parametrize("skip", ["OMIT", "FORWARD", "BACKWARD"])
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("FREQ=YEARLY;INTERVAL=2;BYWEEKNO=1;BYDAY=MO", ["2024-12-30", "2027-01-04", "2029-01-01"]),
+        (
+            "FREQ=YEARLY;BYWEEKNO=1,53;BYSETPOS=1;BYDAY=MO,TU,WE,TH,FR,SA,SU",
+            ["2024-12-30", "2025-12-29", "2027-01-04"],
+        ),
+        ("FREQ=MONTHLY;BYDAY=5MO", ["2024-12-30", "2025-03-31", "2025-06-30"]),
+    ],
+)
+def test_skip_changes_nothing_where_every_named_day_exists(due: Due, rule: str, expected: list[str], skip: str) -> None:
+    found = due(Rrule(f"{rule};SKIP={skip}", "2024-12-30T09:00:00"), "UTC", "2024-12-01T00:00:00")
+    assert [at[:10] for at in found] == expected
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=MINUTELY;INTERVAL=5", "FREQ=YEARLY;BYWEEKNO=1", "FREQ=WEEKLY;WKST=SU;BYDAY=MO", "FREQ=DAILY"]
+)
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00"])
+@pytest.mark.parametrize("tz", ["Asia/Tokyo", "UTC"])
+def test_a_start_in_the_first_hours_of_the_calendar_is_described_and_followed(
+    spec: Spec, rule: str, start: str, tz: str
+) -> None:
+    given = spec(Rrule(rule, start), tz)
+    assert len(compile_rule(given).instants(instant("2026-01-01T00:00:00"), 2)) == 2
+    assert describe(given)
 
 
 def test_a_rule_whose_end_lies_before_its_beginning_has_no_instants(due: Due) -> None:

@@ -80,7 +80,10 @@ RULES = {
         "FREQ=DAILY;BYHOUR=", "FREQ=DAILY;BYHOUR=1,,2", "FREQ=DAILY;INTERVAL", "FREQ=YEARLY;BYMONTH=5L",
         "FREQ=MONTHLY;SKIP=SIDEWAYS", "FREQ=MONTHLY;BYMONTH=1;BYSETPOS=367", "FREQ=DAILY;INTERVAL=1e3",
         "RRULE:FREQ=DAILY\nEXDATE;VALUE=PERIOD:20260101T000000Z/PT1H",
-        "RRULE:FREQ=DAILY\nRDATE;TZID=UTC:20260101T000000Z",
+        "RRULE:FREQ=DAILY\nRDATE;TZID=UTC:20260101T000000Z", "FREQ=DAILY;UNTIL=99999999",
+    ],
+    "out-of-calendar": [
+        "RRULE:FREQ=DAILY\nRDATE:22500615T120000", "DTSTART;VALUE=DATE:22500615\nRRULE:FREQ=DAILY",
     ],
     "rrule-part": [
         "every day", "RRULE FREQ", "FREQ=DAILY;FREQ=DAILY", "FREQ=DAILY;BYEASTER=1", "FREQ=DAILY;X-NAME=1",
@@ -98,6 +101,7 @@ RULES = {
     "rrule-too-many": [
         "\n".join(["RRULE:FREQ=DAILY"] * 6),
         "RRULE:FREQ=DAILY\nEXDATE:" + ",".join(["20260101"] * 1001),
+        "\n".join(["RRULE:FREQ=DAILY", *(f"RDATE;TZID=Zone/{n}:20260101T000000" for n in range(21))]),
     ],
     "rrule-anchor": ["DTSTART:20260106T090000\nRRULE:FREQ=DAILY"],
     "rrule-zone": ["DTSTART;TZID=Europe/Berlin:20260105T090000\nRRULE:FREQ=DAILY"],
@@ -129,6 +133,11 @@ def test_a_wrong_recurrence_is_refused(code: str, rule: str) -> None:
 def test_a_dtstart_that_is_no_whole_second_is_refused(dtstart: str) -> None:
     error = refusal(Rrule("FREQ=DAILY", dtstart))
     assert (error.code, error.field) == ("bad-time", "trigger.dtstart")
+
+
+def test_a_start_before_the_calendar_of_its_zone_is_refused() -> None:
+    error = refusal(Rrule("FREQ=DAILY", "0001-01-01T00:00:00Z"), tz="America/New_York")
+    assert (error.code, error.field) == ("out-of-calendar", "trigger.dtstart")
 
 
 def test_a_count_from_before_1900_is_refused() -> None:

@@ -31,6 +31,11 @@ from tests.unit.triggers.conftest import Spec, instant
         ("0 0 * * 5L", "At 00:00 on the last Friday of the month"),
         ("0 0 1 JAN,JUN-AUG *", "At 00:00 on the 1st of the month in January and June to August"),
         ("@weekly", "At 00:00 on Sunday"),
+        ("0 9 1-31 * MON", "At 09:00 every day"),
+        ("0 9 1 * 0-6", "At 09:00 every day"),
+        ("0 9 * * 0-6,FRI#2", "At 09:00 every day"),
+        ("0 9 *,L * *", "At 09:00 every day"),
+        ("0 9 */1 * MON", "At 09:00 on Monday"),
     ],
 )
 def test_a_cron_expression_in_words(spec: Spec, cron: str, words: str) -> None:
@@ -113,6 +118,7 @@ def test_window_and_exclusions_are_part_of_the_words(spec: Spec) -> None:
         (Cron("0 9 * * *"), "Europe/Berlin", []),
         (Cron("0 9 1 * MON"), "UTC", ["both-day-fields"]),
         (Cron("*/7 * * * *"), "UTC", ["uneven-step"]),
+        (Cron("*/90 * * * *"), "UTC", []),
         (Cron("0 */7 * * * *"), "UTC", ["uneven-step"]),
         (Cron("30 2 * * *"), "Europe/Berlin", ["gap-hour", "fold-hour"]),
         (Cron("30 2 * * *"), "Asia/Tokyo", []),
