@@ -62,6 +62,12 @@ async def leads(leadership: RedisLeadership) -> bool:
         return is_leader
 
 
+async def fail_at_planning(leader: RedisLeadership) -> None:
+    async with leader.turn() as is_leader:
+        assert is_leader
+        raise ZeroDivisionError
+
+
 async def test_one_of_many_leads_and_stays_leader(valkey: Redis, one_server: EmbeddedServer) -> None:
     fallback = Fallback()
     async with leaderships(one_server.url, 5, fallback) as five:
@@ -80,6 +86,24 @@ async def test_a_leader_that_resigns_is_followed_at_once(valkey: Redis, one_serv
         await old.resign()
         assert await leads(new)
     assert fallback.resigned == 1
+
+
+async def test_a_leader_that_fails_at_planning_is_followed_at_once_and_stands_back(
+    valkey: Redis, one_server: EmbeddedServer
+) -> None:
+    async with leaderships(one_server.url, 2, Fallback()) as (cut_off, peer):
+        with pytest.raises(ZeroDivisionError):
+            await fail_at_planning(cut_off)
+        assert not await leads(cut_off)
+        assert await leads(peer)
+
+
+async def test_a_leader_that_failed_leads_again_where_no_peer_does(valkey: Redis, one_server: EmbeddedServer) -> None:
+    async with leaderships(one_server.url, 1, Fallback()) as (only,):
+        with pytest.raises(ZeroDivisionError):
+            await fail_at_planning(only)
+        assert not await leads(only)
+        await eventually(lambda: leads(only), within=6)
 
 
 async def test_resigning_never_takes_the_lock_from_another(valkey: Redis, one_server: EmbeddedServer) -> None:
@@ -162,11 +186,3 @@ async def test_a_server_that_speaks_something_else_is_as_good_as_away() -> None:
         assert await leads(leadership)
         assert fallback.turns == 1
     server.close()
-
-
-async def test_an_error_in_planning_passes_through(valkey: Redis, one_server: EmbeddedServer) -> None:
-    async with leaderships(one_server.url, 1, Fallback()) as [leadership]:
-        with pytest.raises(ZeroDivisionError):
-            async with leadership.turn():
-                raise ZeroDivisionError
-        assert await leads(leadership)

@@ -5,6 +5,9 @@ planning to the next turn. So nothing here has to be right in the way of a distr
 lock is a key with a random token and a time to live, taken and renewed by one script a turn, deleted by its owner
 alone. The server is given 250 ms. Where it is away, slow or talking nonsense, the turn is the fallback's to decide, and
 Redis is left in peace for a moment, so that an outage costs 250 ms once and not in every turn.
+
+A leader that fails at planning gives the lock up and stands back until a peer has had its turn: the database may be
+away from this process alone, and a lock renewed by each failure would keep the healthy ones from planning.
 """
 
 import asyncio
@@ -30,6 +33,8 @@ BUDGET_SECONDS = 0.25
 LEASE = timedelta(seconds=10)
 """How long a leader that vanished keeps others from planning; planning is a minute ahead of the instants."""
 _REST_SECONDS = 2.0
+_STAND_BACK_SECONDS = 3.0
+"""Peers ask each second."""
 
 _TAKE_OR_RENEW = """
 local holder = redis.call('GET', KEYS[1])
@@ -55,6 +60,7 @@ class RedisLeadership:
         self._lease_ms = int(lease.total_seconds() * 1000)
         self._token = secrets.token_hex(16)
         self._rest_until = 0.0
+        self._stand_back_until = 0.0
 
     @classmethod
     def connect(cls, url: str, fallback: Leadership, *, key: str = "scheduler:planner") -> "RedisLeadership":
@@ -70,23 +76,35 @@ class RedisLeadership:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[bool]:
+        if asyncio.get_running_loop().time() < self._stand_back_until:
+            yield False
+            return
         try:
             is_leader = await self._run(_TAKE_OR_RENEW, self._token, self._lease_ms)
         except Unavailable:
             async with self._fallback.turn() as is_leader_elsewhere:
                 yield is_leader_elsewhere
             return
-        yield is_leader
+        try:
+            yield is_leader
+        except Exception:
+            if is_leader:
+                self._stand_back_until = asyncio.get_running_loop().time() + _STAND_BACK_SECONDS
+                await self._give_up()
+            raise
 
     async def resign(self) -> None:
-        try:
-            await self._run(_GIVE_UP, self._token)
-        except Unavailable:
-            _log.info("leader_lock_left_to_expire", lease_ms=self._lease_ms)
+        await self._give_up()
         await self._fallback.resign()
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    async def _give_up(self) -> None:
+        try:
+            await self._run(_GIVE_UP, self._token)
+        except Unavailable:
+            _log.info("leader_lock_left_to_expire", lease_ms=self._lease_ms)
 
     async def _run(self, script: str, *arguments: str | int) -> bool:
         now = asyncio.get_running_loop().time()
