@@ -1,5 +1,6 @@
 """Rows put straight into a test's database: schedules and what they have due, without asking an API for them."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,9 @@ FROM_A_NEWER_RELEASE = (
 
 Connection = asyncpg.Connection
 
+_NUMBERS = itertools.count()
+"""One row for all calls: two of them may fall into one millisecond."""
+
 
 def definition(trigger: Trigger = EVERY_MINUTE, target: Target = TO_AN_EVENT, **fields: Any) -> ScheduleDefinition:
     return ScheduleDefinition(name="stored", trigger=trigger, target=target, **fields)
@@ -42,7 +46,7 @@ async def store_schedules(
     rule = PlanningRule.of(of)
     now = datetime.now(UTC)
     created_at = min(planned_from or now, now)
-    ids = [schedule_id(created_at, number.to_bytes(10, "big")) for number in range(count)]
+    ids = [schedule_id(created_at, next(_NUMBERS).to_bytes(10, "big")) for _ in range(count)]
     cursors = [first_cursor(tenant_id, id_, 1, rule, created_at, planned_from or now) for id_ in ids]
     await connection.execute("SET search_path = scheduler")
     await connection.executemany(
