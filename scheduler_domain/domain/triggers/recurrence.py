@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -43,9 +44,18 @@ class Anchor(NamedTuple):
     local: int
     utc: int | None = None
 
+    @classmethod
+    def at(cls, utc: int, zone: Zone) -> "Anchor":
+        return cls(utc + zone.offset_at(utc), utc)
 
-def anchor_of(trigger: Rrule, zone: Zone) -> Anchor | None:
-    """Return DTSTART, or None where the trigger has none and its creation anchors it."""
+
+def anchor_of(trigger: Rrule, zone: Zone, created_at: datetime) -> Anchor:
+    """Return DTSTART, or the whole second of the creation where the trigger has none."""
+    given = _given_anchor(trigger, zone)
+    return Anchor.at(utc_microsecond(created_at) // 1_000_000, zone) if given is None else given
+
+
+def _given_anchor(trigger: Rrule, zone: Zone) -> Anchor | None:
     block = parse_block(trigger.rrule)
     in_block = _block_anchor(block, zone)
     if trigger.dtstart is None:
@@ -54,8 +64,7 @@ def anchor_of(trigger: Rrule, zone: Zone) -> Anchor | None:
     if parsed.microsecond:
         raise TriggerError("bad-time", "trigger.dtstart must be a whole second.", "trigger.dtstart")
     if aware:
-        utc = utc_microsecond(parsed) // 1_000_000
-        anchor = _checked(Anchor(utc + zone.offset_at(utc), utc), "trigger.dtstart")
+        anchor = _checked(Anchor.at(utc_microsecond(parsed) // 1_000_000, zone), "trigger.dtstart")
     else:
         anchor = Anchor(wall_second(parsed))
     if in_block is not None and not _is_same(in_block, anchor):
@@ -74,8 +83,8 @@ def _block_anchor(block: Block, zone: Zone) -> Anchor | None:
         raise refused("rrule-zone", f"has DTSTART in another zone than tz ({zone.name}); make the two the same")
     _refuse_after_the_calendar(block.anchor)
     is_instant = block.anchor.zone == "UTC" and block.anchor.clock is not None
-    utc = _second(block.anchor) if is_instant else None
-    return _checked(Anchor(local_second(block.anchor, zone), utc), FIELD)
+    second = _second(block.anchor)
+    return _checked(Anchor.at(second, zone) if is_instant else Anchor(second), FIELD)
 
 
 def _checked(anchor: Anchor, field: str) -> Anchor:

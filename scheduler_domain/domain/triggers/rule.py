@@ -264,10 +264,7 @@ def _compile(spec: RuleSpec, *, only_excluded: bool = False) -> _Compiled:
             return _steps(trigger, first, load_zone(spec.tz), spec, only_excluded=only_excluded)
         case Rrule():
             zone = load_zone(spec.tz)
-            anchor = anchor_of(trigger, zone)
-            if anchor is None:
-                created = utc_microsecond(spec.created_at) // 1_000_000
-                anchor = Anchor(created + zone.offset_at(created), created)
+            anchor = anchor_of(trigger, zone, spec.created_at)
             return _compile_shared(trigger, spec.tz, spec.dst, spec.exclude, anchor, only_excluded=only_excluded)
         case Cron() | OneShot():
             return _compile_shared(trigger, spec.tz, spec.dst, spec.exclude, None, only_excluded=only_excluded)

@@ -21,7 +21,7 @@ from scheduler_domain.domain.triggers.phrases import (
     runs,
     weekdays,
 )
-from scheduler_domain.domain.triggers.recurrence import Anchor, anchor_of, local_second
+from scheduler_domain.domain.triggers.recurrence import anchor_of, local_second
 from scheduler_domain.domain.triggers.rrule import clock_of, steps_elapsed_time
 from scheduler_domain.domain.triggers.rrule_text import RuleParts, TimeText, parse_block
 from scheduler_domain.domain.triggers.spec import Cron, Exclusions, FixedDelay, OneShot, Rrule, RuleSpec
@@ -113,11 +113,7 @@ _UNITS = {
 def _recurrence_in_words(trigger: Rrule, spec: RuleSpec) -> str:
     zone = load_zone(spec.tz)
     block = parse_block(trigger.rrule)
-    anchor = anchor_of(trigger, zone)
-    if anchor is None:
-        created = int(spec.created_at.timestamp())
-        anchor = Anchor(created + zone.offset_at(created), created)
-    start = wall_datetime(anchor.local)
+    start = wall_datetime(anchor_of(trigger, zone, spec.created_at).local)
     rules = [_rule_in_words(rule, start, zone) for rule in block.rules]
     words = "; and ".join(rules) if rules else "on the dates that RDATE lists"
     if block.rules and block.added:
